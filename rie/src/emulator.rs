@@ -1,0 +1,268 @@
+//! What the two HTTP faces and the supervisor share: the sandbox under its lock, the logs, the measurements.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::clock;
+use crate::config::{Admission, Defaults, Function};
+use crate::init::{Init, InitOutcome};
+use crate::log::Logs;
+use crate::outcome::{Fault, FaultKind, Outcome};
+use crate::output::Output;
+use crate::process::Group;
+use crate::process::usage::Meter;
+use crate::report::{self, Report};
+use crate::sandbox::{
+    Answer, Ended, Event, Health, Invocation, Next, OutOfOrder, ProcessEnd, Refusal, Sandbox, Step,
+};
+
+/// One instance, from the inside.
+pub(crate) struct Emulator {
+    pub(crate) function: Function,
+    pub(crate) admission: Admission,
+    pub(crate) defaults: Option<Defaults>,
+    pub(crate) runtime_api: SocketAddr,
+    pub(crate) logs: Arc<Logs>,
+    sandbox: Mutex<Sandbox>,
+    /// The process that runs, or the last one that did.
+    probe: Mutex<Option<Probe>>,
+    init: watch::Sender<Option<Init>>,
+    /// Something happened that the supervisor must know of.
+    changed: Notify,
+}
+
+/// Where the process can be listened to and measured.
+#[derive(Clone)]
+pub(crate) struct Probe {
+    pub(crate) group: Group,
+    pub(crate) output: Arc<Output>,
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// An invocation, as its caller describes it.
+pub(crate) struct Order {
+    pub(crate) id: Arc<str>,
+    pub(crate) event: Arc<Event>,
+    pub(crate) timeout: Duration,
+    pub(crate) wants_tail: bool,
+}
+
+impl Emulator {
+    pub(crate) fn new(
+        function: Function,
+        admission: Admission,
+        defaults: Option<Defaults>,
+        runtime_api: SocketAddr,
+        logs: Arc<Logs>,
+        sandbox: Sandbox,
+    ) -> Self {
+        Self {
+            function,
+            admission,
+            defaults,
+            runtime_api,
+            logs,
+            sandbox: Mutex::new(sandbox),
+            probe: Mutex::new(None),
+            init: watch::Sender::new(None),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Takes an invocation on. Its answer comes whether anybody waits for it or not.
+    pub(crate) fn accept(&self, order: Order) -> Result<oneshot::Receiver<Answer>, Refusal> {
+        let (answer, receiver) = oneshot::channel();
+        let Order { id, event, timeout, wants_tail } = order;
+        let mut sandbox = self.sandbox();
+        sandbox.admits()?;
+        if wants_tail {
+            self.logs.keep_tail(id.clone());
+        }
+        self.logs.invocation(&id, &report::start(&self.function, &id));
+        let begun = clock::now();
+        if sandbox.accept(Invocation { id, event, begun, timeout, init: None, answer }) {
+            self.changed.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    /// Runtime API: the next invocation.
+    pub(crate) fn next(&self, generation: u64) -> Result<Next, OutOfOrder> {
+        let (next, init) = self.sandbox().next(clock::now(), generation)?;
+        self.publish(init);
+        Ok(next)
+    }
+
+    /// Runtime API: the runtime begins to answer. Dropping the result without finishing lets it try again.
+    pub(crate) fn begin_response(&self, generation: u64, id: &str) -> Result<Response<'_>, OutOfOrder> {
+        self.sandbox().begin_response(generation, id)?;
+        Ok(Response { emulator: self, id: id.into(), state: ResponseState::Open })
+    }
+
+    /// Runtime API: the init failed.
+    pub(crate) fn init_failed(
+        &self,
+        generation: u64,
+        reported: impl Fn() -> Outcome,
+        reason: &str,
+    ) -> Result<(), OutOfOrder> {
+        let (ended, init) = self.sandbox().init_failed(clock::now(), generation, reported, reason)?;
+        self.settle(ended, init);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Supervisor: what is to be done.
+    pub(crate) fn step(&self) -> Step {
+        let (step, ended, init) = self.sandbox().step(clock::now());
+        self.settle(ended, init);
+        step
+    }
+
+    /// Supervisor: a process is about to be started.
+    pub(crate) fn started(&self) {
+        self.sandbox().started(clock::now());
+    }
+
+    /// Supervisor: the process can be listened to.
+    pub(crate) fn attach(&self, probe: Probe) {
+        *self.probe_slot() = Some(probe);
+    }
+
+    /// Supervisor: the process is gone.
+    pub(crate) fn gone(&self, end: &ProcessEnd) {
+        if let Some(probe) = self.probe() {
+            probe.output.drain();
+        }
+        let (ended, init) = self.sandbox().gone(clock::now(), end);
+        if let Some(Init { outcome: InitOutcome::Failed { reason }, .. }) = &init {
+            self.logs.platform(&format!("Init failed: {reason}"));
+        }
+        self.settle(ended, init);
+    }
+
+    /// Whether anything is under way that may use memory.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.sandbox().is_busy()
+    }
+
+    pub(crate) fn close(&self, grace: Duration) {
+        self.sandbox().close(clock::now() + grace);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.sandbox().generation()
+    }
+
+    pub(crate) fn probe(&self) -> Option<Probe> {
+        self.probe_slot().clone()
+    }
+
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Waits for the end of the init phase.
+    pub(crate) async fn init(&self) -> Init {
+        let mut receiver = self.init.subscribe();
+        let ended = receiver.wait_for(Option::is_some).await;
+        ended.ok().and_then(|init| init.clone()).expect("the sender lives in self and `Some` was waited for")
+    }
+
+    fn settle(&self, ended: Ended, init: Option<Init>) {
+        self.publish(init);
+        for (invocation, outcome) in ended {
+            self.complete(invocation, outcome);
+        }
+    }
+
+    fn publish(&self, init: Option<Init>) {
+        let Some(init) = init else { return };
+        match &init.outcome {
+            InitOutcome::Ready => {}
+            InitOutcome::Failed { .. } => self.logs.platform(&report::init_report(init.duration, "error")),
+            InitOutcome::TimedOut => self.logs.platform(&report::init_report(init.duration, "timeout")),
+        }
+        self.init.send_replace(Some(init));
+    }
+
+    /// Writes the last lines of an invocation and answers it.
+    fn complete(&self, invocation: Invocation, outcome: Outcome) {
+        let duration = clock::now().saturating_duration_since(invocation.begun).min(invocation.timeout);
+        let probe = self.probe();
+        if let Some(probe) = &probe {
+            probe.output.drain();
+            probe.meter.glance();
+            if duration > Self::BRIEF {
+                probe.meter.look_back();
+            }
+        }
+        let id = &*invocation.id;
+        let fault = if let Outcome::Fault(fault) = &outcome { Some(fault) } else { None };
+        for line in fault.iter().flat_map(|fault| fault.lines(id)) {
+            self.logs.invocation(id, &line);
+        }
+        let report = Report {
+            duration,
+            max_memory_bytes: probe.map_or(0, |probe| probe.meter.peak()),
+            init: invocation.init,
+            fault: fault.map(|fault| fault.kind),
+        };
+        self.logs.invocation(id, &report::end(id));
+        self.logs.invocation(id, &report.line(&self.function, id));
+        let health = match fault {
+            Some(Fault { kind: FaultKind::InvalidEntrypoint, .. }) => Health::Broken,
+            _ => Health::Reusable,
+        };
+        // A caller that has gone does not want to know.
+        let log_tail = self.logs.take_tail(id);
+        drop(invocation.answer.send(Answer { outcome, log_tail, health }));
+    }
+
+    /// A process hardly grows and shrinks again within this time; a look back costs more than it tells.
+    const BRIEF: Duration = Duration::from_millis(10);
+
+    fn sandbox(&self) -> MutexGuard<'_, Sandbox> {
+        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn probe_slot(&self) -> MutexGuard<'_, Option<Probe>> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to answer one invocation.
+pub(crate) struct Response<'a> {
+    emulator: &'a Emulator,
+    id: Arc<str>,
+    state: ResponseState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ResponseState {
+    Open,
+    Given,
+}
+
+impl Response<'_> {
+    /// Gives the answer, unless the invocation has ended otherwise meanwhile.
+    pub(crate) fn finish(mut self, outcome: Outcome) {
+        self.state = ResponseState::Given;
+        let invocation = self.emulator.sandbox().finish(&self.id);
+        if let Some(invocation) = invocation {
+            self.emulator.complete(invocation, outcome);
+        }
+    }
+}
+
+impl Drop for Response<'_> {
+    fn drop(&mut self) {
+        if self.state == ResponseState::Open {
+            self.emulator.sandbox().abandon_response(&self.id);
+        }
+    }
+}

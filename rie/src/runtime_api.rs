@@ -1,0 +1,237 @@
+//! The Runtime API, version 2018-06-01: what the function's runtime talks to.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::Deserialize;
+
+use crate::emulator::Emulator;
+use crate::outcome::{Fault, MAX_RESPONSE, Outcome};
+use crate::payload::{Payload, ReadError};
+use crate::sandbox::{Next, OutOfOrder};
+use crate::server::{self, Reply};
+
+const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
+
+/// The calls that there are. Those of `restore` only exist where snapshots are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route<'a> {
+    Ping,
+    Next,
+    Response(&'a str),
+    Error(&'a str),
+    InitError,
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let path = path.strip_prefix("/2018-06-01/")?;
+        if let Some(invocation) = path.strip_prefix("runtime/invocation/") {
+            return match invocation.split_once('/') {
+                None if invocation == "next" => Some(Self::Next),
+                Some((id, "response")) if !id.is_empty() => Some(Self::Response(id)),
+                Some((id, "error")) if !id.is_empty() => Some(Self::Error(id)),
+                _ => None,
+            };
+        }
+        match path {
+            "runtime/init/error" => Some(Self::InitError),
+            "ping" => Some(Self::Ping),
+            _ => None,
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Ping | Self::Next => Method::GET,
+            Self::Response(_) | Self::Error(_) | Self::InitError => Method::POST,
+        }
+    }
+}
+
+/// Answers one request of the process that was the `generation`-th when it connected.
+pub(crate) async fn answer(
+    emulator: Arc<Emulator>,
+    generation: u64,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    let (head, body) = request.into_parts();
+    let caller = Caller { emulator: &emulator, generation };
+    Ok(match Route::of(head.uri.path()) {
+        None => server::no_such_route(StatusCode::NOT_FOUND),
+        Some(route) if head.method != route.method() => server::no_such_route(StatusCode::METHOD_NOT_ALLOWED),
+        Some(Route::Ping) => Response::new(Reply::Whole("pong".into())),
+        Some(Route::Next) => caller.next().await,
+        Some(Route::Response(id)) => caller.response(id, &head.headers, body).await,
+        Some(Route::Error(id)) => caller.error(id, &head.headers, body).await,
+        Some(Route::InitError) => caller.init_error(&head.headers, body).await,
+    })
+}
+
+struct Caller<'a> {
+    emulator: &'a Emulator,
+    generation: u64,
+}
+
+impl Caller<'_> {
+    async fn next(&self) -> Response<Reply> {
+        let event = match self.emulator.next(self.generation) {
+            Ok(Next::Now(event)) => event,
+            Ok(Next::Later(receiver)) => match receiver.await {
+                Ok(event) => event,
+                // The process is being killed.
+                Err(_) => return refuse(OutOfOrder::State("Ended"), "Ready"),
+            },
+            Err(out_of_order) => return refuse(out_of_order, "Ready"),
+        };
+        let mut response = Response::new(Reply::Whole(event.payload.clone()));
+        response.headers_mut().clone_from(&event.headers);
+        response
+    }
+
+    async fn response(&self, id: &str, headers: &HeaderMap, body: Incoming) -> Response<Reply> {
+        let response = match self.emulator.begin_response(self.generation, id) {
+            Ok(response) => response,
+            Err(out_of_order) => return refuse(out_of_order, "InvocationResponse"),
+        };
+        if headers.get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
+            response.finish(Outcome::Fault(Fault::invalid_response_mode(id)));
+            let message = "Invalid function response mode";
+            return server::error(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", message);
+        }
+        match Payload::read(body, MAX_RESPONSE).await {
+            Ok(payload) => {
+                let content_type = headers.get(CONTENT_TYPE).cloned();
+                response.finish(Outcome::Returned { content_type, payload });
+                accepted()
+            }
+            Err(ReadError::TooLarge) => {
+                response.finish(Outcome::Fault(Fault::response_too_large()));
+                let message = format!("Exceeded maximum allowed payload size ({MAX_RESPONSE} bytes).");
+                server::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+            }
+            Err(ReadError::Truncated) => truncated(),
+        }
+    }
+
+    async fn error(&self, id: &str, headers: &HeaderMap, body: Incoming) -> Response<Reply> {
+        let response = match self.emulator.begin_response(self.generation, id) {
+            Ok(response) => response,
+            Err(out_of_order) => return refuse(out_of_order, "InvocationErrorResponse"),
+        };
+        // An error that is too large is answered like a response that is.
+        match Payload::read(body, MAX_RESPONSE).await {
+            Ok(payload) => {
+                let content_type = headers.get(CONTENT_TYPE).cloned();
+                response.finish(Outcome::Reported { content_type, payload });
+                accepted()
+            }
+            Err(ReadError::TooLarge) => {
+                response.finish(Outcome::Fault(Fault::response_too_large()));
+                accepted()
+            }
+            Err(ReadError::Truncated) => truncated(),
+        }
+    }
+
+    async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Reply> {
+        let payload = match Payload::read(body, MAX_RESPONSE).await {
+            Ok(payload) => payload,
+            Err(ReadError::TooLarge) => "{}".into(),
+            Err(ReadError::Truncated) => return truncated(),
+        };
+        let reason = reason(headers, &payload);
+        let reported = || Outcome::Reported {
+            content_type: headers.get(CONTENT_TYPE).cloned(),
+            payload: payload.clone(),
+        };
+        match self.emulator.init_failed(self.generation, reported, &reason) {
+            Ok(()) => accepted(),
+            Err(out_of_order) => refuse(out_of_order, "InitError"),
+        }
+    }
+}
+
+/// What a runtime reports, as far as people want to read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportedError {
+    error_type: Option<String>,
+    error_message: Option<String>,
+}
+
+fn reason(headers: &HeaderMap, payload: &Payload) -> String {
+    let from_header = || headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()).map(str::to_owned);
+    let reported = serde_json::from_slice::<ReportedError>(&payload.to_vec()).ok();
+    let (error_type, message) =
+        reported.map_or((None, None), |error| (error.error_type, error.error_message));
+    match (error_type.or_else(from_header), message) {
+        (Some(error_type), Some(message)) => format!("{error_type}: {message}"),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => "the runtime reported an error and did not say which".to_owned(),
+    }
+}
+
+fn accepted() -> Response<Reply> {
+    server::json(StatusCode::ACCEPTED, "{\"status\":\"OK\"}\n")
+}
+
+fn truncated() -> Response<Reply> {
+    let message = "HTTP request detected as truncated";
+    server::error(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", message)
+}
+
+fn refuse(out_of_order: OutOfOrder, wanted: &str) -> Response<Reply> {
+    match out_of_order {
+        OutOfOrder::UnknownId => {
+            server::error(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
+        }
+        OutOfOrder::State(state) => {
+            let message = format!(
+                "State transition from {state} to {wanted} failed for runtime. \
+                 Error: State transition is not allowed"
+            );
+            server::error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_those_of_the_runtime_api() {
+        for (path, route) in [
+            ("/2018-06-01/runtime/invocation/next", Some(Route::Next)),
+            ("/2018-06-01/runtime/invocation/a-b/response", Some(Route::Response("a-b"))),
+            ("/2018-06-01/runtime/invocation/a-b/error", Some(Route::Error("a-b"))),
+            ("/2018-06-01/runtime/init/error", Some(Route::InitError)),
+            ("/2018-06-01/ping", Some(Route::Ping)),
+            ("/2018-06-01/runtime/invocation//error", None),
+            ("/2018-06-01/runtime/invocation/a/b/error", None),
+            ("/2018-06-01/runtime/restore/next", None),
+            ("/runtime/invocation/next", None),
+        ] {
+            assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_failed_init_is_readable() {
+        let none = HeaderMap::new();
+        let typed = HeaderMap::from_iter([(ERROR_TYPE, "Runtime.Unknown".parse().unwrap())]);
+        for (headers, body, expected) in [
+            (&none, r#"{"errorType":"E","errorMessage":"m","x":1}"#, "E: m"),
+            (&none, r#"{"errorMessage":"m"}"#, "m"),
+            (&typed, "not json", "Runtime.Unknown"),
+            (&none, "", "the runtime reported an error and did not say which"),
+        ] {
+            assert_eq!(reason(headers, &body.into()), expected);
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! What runs, what waits, and what is owed to whom. It decides; the supervisor and the two HTTP faces act.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::sync::oneshot;
+
+use crate::clock::Instant;
+use crate::exit::Exit;
+use crate::init::{Init, InitOutcome};
+use crate::outcome::{Fault, Outcome};
+use crate::payload::Payload;
+
+/// An invocation as the runtime gets it.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+}
+
+/// An invocation that was accepted. Whatever happens, it is answered once.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) id: Arc<str>,
+    pub(crate) event: Arc<Event>,
+    pub(crate) begun: Instant,
+    pub(crate) timeout: Duration,
+    /// The init phase that went before it, if it is the first.
+    pub(crate) init: Option<Duration>,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// What the caller of an invocation is told.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    pub(crate) log_tail: Option<String>,
+    pub(crate) health: Health,
+}
+
+/// Whether the instance may be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Reusable,
+    Broken,
+}
+
+/// Why an invocation was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Busy,
+    ShuttingDown,
+}
+
+/// What a runtime that asks for its next invocation gets.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Now(Arc<Event>),
+    Later(oneshot::Receiver<Arc<Event>>),
+}
+
+/// Why a call of the runtime is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutOfOrder {
+    /// No invocation of that id is under way.
+    UnknownId,
+    /// The runtime is in a state, named as AWS names it, in which it may not do that.
+    State(&'static str),
+}
+
+/// What the supervisor is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Start a process.
+    Start,
+    /// Nothing, until this point in time or until something happens.
+    Wait(Option<Instant>),
+    /// Ask the process to end, and look again at this point in time.
+    Terminate(Instant),
+    /// Kill the process.
+    Kill,
+    /// Stop: the instance is over.
+    End,
+}
+
+/// Invocations that ended, with what each came to.
+pub(crate) type Ended = Vec<(Invocation, Outcome)>;
+
+/// The state of an instance.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    slots: usize,
+    init_limit: Duration,
+    phase: Phase,
+    /// Counts the processes: what an earlier one still has to say is not listened to.
+    generation: u64,
+    /// Accepted, and not yet taken by the runtime.
+    waiting: VecDeque<Invocation>,
+    running: Vec<Running>,
+    pollers: VecDeque<oneshot::Sender<Arc<Event>>>,
+    /// The id that was answered last: to answer it again is a mistake of its own.
+    answered: Option<Arc<str>>,
+    init: InitPhase,
+    /// When to stop waiting for what is under way, once the instance is told to end.
+    closing: Option<Instant>,
+    /// When the supervisor looks again by itself.
+    armed: Option<Instant>,
+}
+
+/// Down → Starting → Serving → Retiring → Down; every phase may end in Ended.
+#[derive(Debug)]
+enum Phase {
+    /// There is no process.
+    Down(Restart),
+    /// The process is in its init: it has not asked for an invocation yet.
+    Starting { since: Instant },
+    /// The process takes invocations.
+    Serving(Restart),
+    /// The process is to end and takes no more invocations.
+    Retiring { end: Retirement, restart: Restart },
+    /// The instance is over.
+    Ended,
+}
+
+/// When the next process is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restart {
+    AtOnce,
+    /// With the next invocation: the last process did not get so far as to serve one, and another one that is
+    /// started at once would not either.
+    OnDemand,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Retirement {
+    /// As soon as it has nothing under way.
+    WhenIdle,
+    /// It is about to end by itself, and is given until then.
+    At(Instant),
+}
+
+#[derive(Debug)]
+struct Running {
+    invocation: Invocation,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Delivered,
+    Responding,
+}
+
+/// The init phase of the instance, as opposed to the init of later processes.
+#[derive(Debug)]
+enum InitPhase {
+    Pending,
+    /// It ended well, and no REPORT line has said so yet.
+    Unreported(Duration),
+    Over,
+}
+
+impl Sandbox {
+    /// How long a runtime that reported a failed init is given to end by itself.
+    const LAST_WORDS: Duration = Duration::from_millis(500);
+
+    pub(crate) fn new(slots: usize, init_limit: Duration) -> Self {
+        Self {
+            slots: slots.max(1),
+            init_limit,
+            phase: Phase::Down(Restart::AtOnce),
+            generation: 0,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            pollers: VecDeque::new(),
+            answered: None,
+            init: InitPhase::Pending,
+            closing: None,
+            armed: None,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether an invocation would be accepted.
+    pub(crate) fn admits(&self) -> Result<(), Refusal> {
+        if self.closing.is_some() || matches!(self.phase, Phase::Ended) {
+            return Err(Refusal::ShuttingDown);
+        }
+        if self.waiting.len() + self.running.len() >= self.slots { Err(Refusal::Busy) } else { Ok(()) }
+    }
+
+    /// Takes an invocation on, after [`admits`](Self::admits) said so. Returns whether the supervisor must be
+    /// woken: it sleeps on what it knew when it last looked.
+    pub(crate) fn accept(&mut self, mut invocation: Invocation) -> bool {
+        if let InitPhase::Unreported(duration) = self.init {
+            invocation.init = Some(duration);
+            self.init = InitPhase::Over;
+        }
+        let deadline = invocation.deadline();
+        self.waiting.push_back(invocation);
+        self.deliver();
+        matches!(self.phase, Phase::Down(_)) || self.armed.is_none_or(|armed| deadline < armed)
+    }
+
+    /// The runtime asks for an invocation. The first time that ends its init.
+    pub(crate) fn next(&mut self, now: Instant, generation: u64) -> Result<(Next, Option<Init>), OutOfOrder> {
+        if generation != self.generation {
+            return Err(OutOfOrder::State("Ended"));
+        }
+        let init = match self.phase {
+            Phase::Starting { since } => {
+                self.phase = Phase::Serving(Restart::OnDemand);
+                self.init_ended(now, since, InitOutcome::Ready)
+            }
+            Phase::Serving(_) | Phase::Retiring { end: Retirement::WhenIdle, .. } => None,
+            Phase::Retiring { .. } | Phase::Down(_) | Phase::Ended => {
+                return Err(OutOfOrder::State(self.state_name()));
+            }
+        };
+        match (&*self.running, self.slots) {
+            // A runtime that asks again instead of answering gets the same invocation again.
+            ([Running { stage: Stage::Delivered, invocation }], 1) => {
+                return Ok((Next::Now(invocation.event.clone()), init));
+            }
+            ([Running { stage: Stage::Responding, .. }], 1) => {
+                return Err(OutOfOrder::State(self.state_name()));
+            }
+            _ => {}
+        }
+        let (poller, receiver) = oneshot::channel();
+        self.pollers.push_back(poller);
+        self.deliver();
+        Ok((Next::Later(receiver), init))
+    }
+
+    /// The runtime begins to answer.
+    pub(crate) fn begin_response(&mut self, generation: u64, id: &str) -> Result<(), OutOfOrder> {
+        let state = self.state_name();
+        let answered = self.answered.as_deref() == Some(id);
+        match self.running.iter_mut().find(|running| *running.invocation.id == *id) {
+            _ if generation != self.generation => Err(OutOfOrder::UnknownId),
+            Some(running) if running.stage == Stage::Delivered => {
+                running.stage = Stage::Responding;
+                Ok(())
+            }
+            Some(_) => Err(OutOfOrder::State("InvocationResponse")),
+            None if answered => Err(OutOfOrder::State(state)),
+            None => Err(OutOfOrder::UnknownId),
+        }
+    }
+
+    /// The runtime broke off: it may try again.
+    pub(crate) fn abandon_response(&mut self, id: &str) {
+        if let Some(running) = self.running.iter_mut().find(|running| *running.invocation.id == *id) {
+            running.stage = Stage::Delivered;
+        }
+    }
+
+    /// The answer is complete. `None` if the invocation has ended otherwise meanwhile.
+    pub(crate) fn finish(&mut self, id: &str) -> Option<Invocation> {
+        let place = self.running.iter().position(|running| *running.invocation.id == *id)?;
+        let Running { invocation, .. } = self.running.swap_remove(place);
+        self.answered = Some(invocation.id.clone());
+        if let Phase::Serving(restart) = &mut self.phase {
+            *restart = Restart::AtOnce;
+        }
+        Some(invocation)
+    }
+
+    /// The runtime reports that its init failed.
+    pub(crate) fn init_failed(
+        &mut self,
+        now: Instant,
+        generation: u64,
+        reported: impl Fn() -> Outcome,
+        reason: &str,
+    ) -> Result<(Ended, Option<Init>), OutOfOrder> {
+        let Phase::Starting { since } = self.phase else { return Err(OutOfOrder::State(self.state_name())) };
+        if generation != self.generation {
+            return Err(OutOfOrder::State("Ended"));
+        }
+        self.phase =
+            Phase::Retiring { end: Retirement::At(now + Self::LAST_WORDS), restart: Restart::OnDemand };
+        let init = self.init_ended(now, since, InitOutcome::Failed { reason: reason.to_owned() });
+        Ok((self.waiting.drain(..).map(|invocation| (invocation, reported())).collect(), init))
+    }
+
+    /// The supervisor begins to start a process.
+    pub(crate) fn started(&mut self, now: Instant) {
+        self.generation += 1;
+        self.pollers.clear();
+        self.phase = Phase::Starting { since: now };
+    }
+
+    /// The process is gone, or could not be started.
+    pub(crate) fn gone(&mut self, now: Instant, end: &ProcessEnd) -> (Ended, Option<Init>) {
+        let mut ended: Ended = Vec::new();
+        let mut init = None;
+        ended.extend(self.running.drain(..).map(|running| running.invocation.ended_by(end)));
+        let restart = match self.phase {
+            Phase::Starting { since } => {
+                ended.extend(self.waiting.drain(..).map(|invocation| invocation.ended_by(end)));
+                init = self.init_ended(now, since, InitOutcome::Failed { reason: end.to_string() });
+                Restart::OnDemand
+            }
+            Phase::Serving(restart) | Phase::Retiring { restart, .. } | Phase::Down(restart) => restart,
+            Phase::Ended => Restart::OnDemand,
+        };
+        self.pollers.clear();
+        self.phase = Phase::Down(restart);
+        (ended, init)
+    }
+
+    /// The instance is to end. What is under way is given until `deadline`.
+    pub(crate) fn close(&mut self, deadline: Instant) {
+        self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
+
+    /// Ends what is overdue, and says what the supervisor is to do.
+    pub(crate) fn step(&mut self, now: Instant) -> (Step, Ended, Option<Init>) {
+        let ended = self.expire(now);
+        let init = self.expire_init(now);
+        let (step, refused) = self.next_step(now);
+        self.armed = if let Step::Wait(until) = step { until } else { None };
+        (step, ended.into_iter().chain(refused).collect(), init)
+    }
+
+    /// Whether anything is under way that may use memory.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.running.is_empty() || matches!(self.phase, Phase::Starting { .. })
+    }
+
+    fn next_step(&mut self, now: Instant) -> (Step, Ended) {
+        let idle = self.running.is_empty() && self.waiting.is_empty();
+        match (&self.phase, self.closing) {
+            (Phase::Ended, _) => (Step::End, Vec::new()),
+            (Phase::Down(_), Some(_)) => {
+                self.phase = Phase::Ended;
+                let refuse = |invocation: Invocation| {
+                    let fault = Fault::shutdown(&invocation.id);
+                    (invocation, Outcome::Fault(fault))
+                };
+                (Step::End, self.waiting.drain(..).map(refuse).collect())
+            }
+            (Phase::Down(restart), None) => {
+                let wanted = *restart == Restart::AtOnce || !self.waiting.is_empty();
+                (if wanted { Step::Start } else { Step::Wait(None) }, Vec::new())
+            }
+            (_, Some(deadline)) if now >= deadline => (Step::Kill, Vec::new()),
+            (_, Some(deadline)) if idle => (Step::Terminate(deadline), Vec::new()),
+            (Phase::Retiring { end: Retirement::WhenIdle, .. }, _) if self.running.is_empty() => {
+                (Step::Kill, Vec::new())
+            }
+            (Phase::Retiring { end: Retirement::At(time), .. }, _) if now >= *time => {
+                (Step::Kill, Vec::new())
+            }
+            _ => (Step::Wait(self.next_deadline()), Vec::new()),
+        }
+    }
+
+    /// The earliest point in time at which [`step`](Self::step) would do something.
+    fn next_deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Starting { since } if self.waiting.is_empty() => Some(since + self.init_limit),
+            Phase::Retiring { end: Retirement::At(time), .. } => Some(time),
+            _ => None,
+        };
+        let invocations = self.invocations().map(Invocation::deadline);
+        invocations.chain(phase).chain(self.closing).min()
+    }
+
+    fn invocations(&self) -> impl Iterator<Item = &Invocation> {
+        self.waiting.iter().chain(self.running.iter().map(|running| &running.invocation))
+    }
+
+    /// Ends the invocations that are overdue, and with them the process that does not get on with them.
+    fn expire(&mut self, now: Instant) -> Ended {
+        let overdue = |invocation: &Invocation| invocation.deadline() <= now;
+        if !self.invocations().any(overdue) {
+            return Vec::new();
+        }
+        let (late, waiting) = std::mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(overdue);
+        self.waiting = waiting.into();
+        let running = self.running.extract_if(.., |running| overdue(&running.invocation));
+        let late: Vec<_> = running.map(|running| running.invocation).chain(late).collect();
+        let restart = match self.phase {
+            Phase::Starting { .. } => Some(Restart::OnDemand),
+            Phase::Serving(_) => Some(Restart::AtOnce),
+            Phase::Down(_) | Phase::Retiring { .. } | Phase::Ended => None,
+        };
+        if let Some(restart) = restart {
+            self.phase = Phase::Retiring { end: Retirement::WhenIdle, restart };
+        }
+        late.into_iter().map(Invocation::timed_out).collect()
+    }
+
+    /// The init phase has a limit of its own, until an invocation waits for it.
+    fn expire_init(&mut self, now: Instant) -> Option<Init> {
+        let Phase::Starting { since } = self.phase else { return None };
+        if !self.waiting.is_empty() || now < since + self.init_limit {
+            return None;
+        }
+        self.phase = Phase::Retiring { end: Retirement::WhenIdle, restart: Restart::OnDemand };
+        self.init_ended(now, since, InitOutcome::TimedOut)
+    }
+
+    /// `Some` only for the init phase of the instance.
+    fn init_ended(&mut self, now: Instant, since: Instant, outcome: InitOutcome) -> Option<Init> {
+        let duration = now.saturating_duration_since(since);
+        if !matches!(self.init, InitPhase::Pending) {
+            return None;
+        }
+        // An invocation that waits for it has it in its own duration.
+        let unreported = outcome == InitOutcome::Ready && self.waiting.is_empty();
+        self.init = if unreported { InitPhase::Unreported(duration) } else { InitPhase::Over };
+        Some(Init { outcome, duration })
+    }
+
+    /// Brings those who wait and those who ask together.
+    fn deliver(&mut self) {
+        while let Phase::Serving(_) = self.phase {
+            if self.waiting.is_empty() {
+                break;
+            }
+            let Some(poller) = self.pollers.pop_front() else { break };
+            // One that has hung up is passed over.
+            if let (false, Some(invocation)) = (poller.is_closed(), self.waiting.pop_front()) {
+                match poller.send(invocation.event.clone()) {
+                    Ok(()) => self.running.push(Running { invocation, stage: Stage::Delivered }),
+                    Err(_) => self.waiting.push_front(invocation),
+                }
+            }
+        }
+    }
+
+    /// What AWS calls the state that the runtime is in.
+    fn state_name(&self) -> &'static str {
+        match (&self.phase, self.running.first()) {
+            (Phase::Starting { .. }, _) => "Started",
+            (Phase::Retiring { end: Retirement::At(_), .. }, _) => "InitError",
+            (_, Some(Running { stage: Stage::Responding, .. })) => "InvocationResponse",
+            (_, Some(Running { stage: Stage::Delivered, .. })) => "Running",
+            (_, None) if self.pollers.is_empty() => "RuntimeResponseSentState",
+            (_, None) => "Ready",
+        }
+    }
+}
+
+/// How a process ended, or that it never began.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ProcessEnd {
+    Exited(Exit),
+    NotStarted(String),
+}
+
+impl std::fmt::Display for ProcessEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(exit) => exit.fmt(f),
+            Self::NotStarted(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl Invocation {
+    fn deadline(&self) -> Instant {
+        self.begun + self.timeout
+    }
+
+    fn ended_by(self, end: &ProcessEnd) -> (Self, Outcome) {
+        let fault = match end {
+            ProcessEnd::Exited(exit) => Fault::exit(&self.id, *exit),
+            ProcessEnd::NotStarted(reason) => Fault::not_started(&self.id, reason),
+        };
+        (self, Outcome::Fault(fault))
+    }
+
+    fn timed_out(self) -> (Self, Outcome) {
+        let fault = Fault::timeout(&self.id, self.timeout);
+        (self, Outcome::Fault(fault))
+    }
+}

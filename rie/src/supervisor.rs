@@ -1,0 +1,151 @@
+//! The one task that owns the process: it starts it, watches it, ends it and starts it again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::{sleep_until, timeout};
+
+use crate::clock::{self, Instant};
+use crate::config::Program;
+use crate::emulator::{Emulator, Probe};
+use crate::exit::Exit;
+use crate::process::Process;
+use crate::process::usage::Meter;
+use crate::sandbox::{ProcessEnd, Step};
+use crate::server::Connections;
+
+/// Runs processes, one after the other.
+pub(crate) struct Supervisor {
+    pub(crate) emulator: Arc<Emulator>,
+    pub(crate) program: Program,
+    pub(crate) memory_limit: Option<u64>,
+    /// Those of the Runtime API.
+    pub(crate) connections: Connections,
+}
+
+/// How often the memory of a busy process is looked at.
+const SURVEY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the connections of a dead process may take to be read to their end. Only a process that left the
+/// group can hold one open.
+const LAST_BYTES: Duration = Duration::from_millis(100);
+
+impl Supervisor {
+    /// Ends when the instance ends.
+    pub(crate) async fn run(self) {
+        loop {
+            match self.emulator.step() {
+                Step::Start => self.run_process().await,
+                Step::End => break,
+                Step::Wait(until) => self.rest(until).await,
+                // There is no process to ask or to kill: the next step is another one.
+                Step::Terminate(_) | Step::Kill => {}
+            }
+        }
+    }
+
+    async fn run_process(&self) {
+        self.emulator.started();
+        let end = match self.start().await {
+            Ok((process, probe)) => ProcessEnd::Exited(self.watch(process, &probe).await),
+            Err(error) => ProcessEnd::NotStarted(self.not_started(&error)),
+        };
+        self.emulator.gone(&end);
+    }
+
+    async fn start(&self) -> io::Result<(Process, Probe)> {
+        let logs = self.emulator.logs.clone();
+        let (process, output) = Process::start(&self.program, self.emulator.runtime_api, logs).await?;
+        let meter = Arc::new(Meter::new(process.group())?);
+        let probe = Probe { group: process.group(), output, meter };
+        self.emulator.attach(probe.clone());
+        self.emulator.logs.observer().process_started(process.group().id(), self.emulator.runtime_api);
+        Ok((process, probe))
+    }
+
+    /// In the words of AWS, whose supervisor is a Go program.
+    fn not_started(&self, error: &io::Error) -> String {
+        let path = self.program.path.display();
+        match error.kind() {
+            io::ErrorKind::NotFound if !self.program.path.exists() => {
+                format!("Couldn't find valid bootstrap(s): [{path}]")
+            }
+            io::ErrorKind::NotFound => format!("fork/exec {path}: no such file or directory"),
+            io::ErrorKind::PermissionDenied => format!("fork/exec {path}: permission denied"),
+            _ => format!("fork/exec {path}: {error}"),
+        }
+    }
+
+    /// Until the process is gone, and what it sent before has arrived.
+    async fn watch(&self, mut process: Process, probe: &Probe) -> Exit {
+        let mut asked = Asked::Nothing;
+        let exit = loop {
+            let mut until = match self.emulator.step() {
+                Step::Wait(until) => until,
+                Step::Terminate(until) => {
+                    asked.end(&process);
+                    Some(until)
+                }
+                Step::Kill | Step::Start | Step::End => {
+                    process.group().signal(Signal::SIGKILL);
+                    None
+                }
+            };
+            if self.emulator.is_busy() {
+                if self.exceeds_memory(probe) {
+                    process.group().signal(Signal::SIGKILL);
+                    asked = Asked::ToFree;
+                }
+                let survey = clock::now() + SURVEY_INTERVAL;
+                until = Some(until.map_or(survey, |until| until.min(survey)));
+            }
+            tokio::select! {
+                exit = process.wait() => break exit,
+                () = self.rest(until) => {}
+            }
+        };
+        // A response that was sent with the last breath counts.
+        drop(timeout(LAST_BYTES, self.connections.all_closed()).await);
+        self.emulator.logs.observer().process_ended(exit, asked == Asked::ToFree);
+        exit
+    }
+
+    fn exceeds_memory(&self, probe: &Probe) -> bool {
+        let usage = probe.meter.survey();
+        self.memory_limit.is_some_and(|limit| usage.memory_bytes > limit)
+    }
+
+    async fn rest(&self, until: Option<Instant>) {
+        let alarm = async {
+            match until {
+                Some(time) => sleep_until(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.emulator.changed() => {}
+            () = alarm => {}
+        }
+    }
+}
+
+/// What the process was told so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    ToEnd,
+    /// Killed for its memory.
+    ToFree,
+}
+
+impl Asked {
+    /// Once is enough: a second signal would interrupt whatever the function does on the first.
+    fn end(&mut self, process: &Process) {
+        if *self == Self::Nothing {
+            *self = Self::ToEnd;
+            process.group().signal(Signal::SIGTERM);
+        }
+    }
+}
