@@ -1,0 +1,42 @@
+//! A scripted backend: it launches nothing, answers every invocation with its own event, and fails on demand.
+//!
+//! An instance is an HTTP endpoint inside of this library that speaks the instance protocol
+//! (`docs/instance-protocol.md`). So a client's retries, a host's repairs or a dashboard's alarms can be tried
+//! out without an engine and without waiting for luck: what goes wrong, and when, is written in the
+//! configuration, and goes wrong in the same way each time.
+//!
+//! ```toml
+//! backend = "mock"
+//!
+//! [backends.mock]
+//! launch_delay_ms = 200        # every launch takes this long
+//! answer_delay_ms = 5          # every invocation takes this long
+//!
+//! launches = [
+//!   { nth = 1, do = { fail = { message = "no such image", kind = "spec_rejected" } } },
+//!   { nth = 5, times = 3, do = { delay = { ms = 2000 } } },
+//! ]
+//! invocations = [
+//!   { nth = 2, function = "orders", do = "crash" },
+//!   { nth = 3, function = "orders", do = { function_error = { type = "ValueError", message = "no stock" } } },
+//! ]
+//! terminations = [
+//!   { nth = 1, do = "hang" },
+//! ]
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod body;
+mod clock;
+mod config;
+mod endpoint;
+mod instance;
+mod log;
+mod script;
+
+pub use self::backend::Mock;
+pub use self::config::{Config, Failure, InvocationAct, LaunchAct, Rule, TerminationAct};
+
+hearth_core::export_backend!(Mock, "mock");

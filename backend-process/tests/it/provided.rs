@@ -1,0 +1,55 @@
+//! Functions that bring their own bootstrap.
+
+use serde_json::json;
+
+use crate::support::{World, environment};
+
+const BOOTSTRAP: &str = r#"#!/usr/bin/env python3
+import http.client, json, os
+environment = dict(os.environ)
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    api.request("GET", "/2018-06-01/runtime/invocation/next")
+    response = api.getresponse()
+    response.read()
+    id = response.headers["Lambda-Runtime-Aws-Request-Id"]
+    api.request("POST", f"/2018-06-01/runtime/invocation/{id}/response", json.dumps(environment))
+    api.getresponse().read()
+"#;
+
+#[tokio::test]
+async fn the_bootstrap_of_the_code_is_run_in_the_environment_of_lambda() {
+    let world = World::new().await;
+    let mut spec = world.function("provided.al2023", "any", &[("bootstrap", BOOTSTRAP)]);
+    spec.env.remove("AWS_EXECUTION_ENV");
+    spec.env.insert(
+        "PATH".into(),
+        std::env::split_paths(env!("PATH"))
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(":"),
+    );
+    let environment = environment(&world.run(&spec, "{}").await);
+    for absent in ["PWD", "SHLVL", "PYTHONPATH", "NODE_PATH", "AWS_EXECUTION_ENV"] {
+        assert!(!environment.contains_key(absent), "{absent}");
+    }
+    assert_eq!(environment["_HANDLER"], "any");
+}
+
+#[tokio::test]
+async fn a_layer_may_bring_the_bootstrap_and_none_at_all_is_an_error_of_its_own() {
+    let world = World::new().await;
+    let mut spec = world.function("provided.al2023", "any", &[]);
+    let missing = world.run(&spec, "{}").await;
+    let path = format!("{}/bootstrap", spec.code.as_ref().unwrap().dir_path);
+    assert_eq!(
+        missing.json(),
+        json!({
+            "errorType": "Runtime.InvalidEntrypoint",
+            "errorMessage": format!("RequestId: id-1 Error: Couldn't find valid bootstrap(s): [{path}]"),
+        })
+    );
+    spec.layers = vec![world.artifact("layer", &[("bootstrap", "#!/bin/sh\nexit 7\n")])];
+    let answer = world.run(&spec, "{}").await.json();
+    assert_eq!(answer["errorMessage"], "RequestId: id-1 Error: Runtime exited with error: exit status 7");
+}
