@@ -1,0 +1,239 @@
+//! Aliases.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::arn::PLAIN;
+use super::body::Limit;
+use super::caller::Caller;
+use super::error::{ApiError, RESOURCE_NOT_FOUND};
+use super::pages::Page;
+use super::query::Params;
+use super::updates::REQUEST_LIMIT;
+use super::validate::Violations;
+use super::wire::alias::{AliasConfiguration, ListAliases, PutAlias, RoutingConfig};
+use super::{ApiState, answer, body};
+use crate::catalog::alias::{Alias, Route};
+use crate::catalog::function::{Function, FunctionKey, VersionName};
+use crate::catalog::{AliasChange, ChangeError};
+
+/// Most aliases in one page of a list.
+const PAGE: usize = 50;
+
+const NAME_PATTERN: &str = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)";
+const VERSION_PATTERN: &str = r"(\$LATEST(\.PUBLISHED)?|[0-9]+)";
+const WEIGHT_CONSTRAINT: &str = "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than or equal to 0.0, Member must not be null]";
+const WEIGHT_KEY_CONSTRAINT: &str = "Map keys must satisfy constraint: [Member must have length less than or equal to 1024, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [0-9]+, Member must not be null]";
+
+/// `CreateAlias`
+pub(super) async fn create(
+    State(api): State<Arc<ApiState>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (key, request) = parse(&api, &headers, &name, body, "CreateAlias", None).await?;
+    let arn = key.arn();
+    let (Some(name), Some(version)) = (request.name, request.version) else {
+        return Err(ApiError::no_function(&arn));
+    };
+    check_versions(&api, &key, version, request.routing.flatten())?;
+    let alias = Alias {
+        name: name.clone(),
+        version,
+        routing: request.routing.flatten(),
+        description: request.description.unwrap_or_default(),
+        revision_id: Uuid::new_v4().to_string(),
+    };
+    let created = api.catalog.create_alias(key, alias).await;
+    let alias = created.map_err(|error| ApiError::change(error, &format!("{arn}:{name}")))?;
+    answer(StatusCode::CREATED, &AliasConfiguration::new(&arn, &alias))
+}
+
+/// `UpdateAlias`
+pub(super) async fn update(
+    State(api): State<Arc<ApiState>>,
+    Path((name, alias)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (key, request) = parse(&api, &headers, &name, body, "UpdateAlias", Some(&alias)).await?;
+    let arn = key.arn();
+    let alias_arn = format!("{arn}:{alias}");
+    let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
+    let present = function.aliases.get(&alias);
+    let present = present.ok_or_else(|| ApiError::change(ChangeError::AliasNotFound, &alias_arn))?;
+    let version = request.version.unwrap_or(present.version);
+    check_versions(&api, &key, version, request.routing.unwrap_or(present.routing))?;
+    let change = AliasChange {
+        version: request.version,
+        routing: request.routing,
+        description: request.description,
+    };
+    let updated = api.catalog.update_alias(key, alias, request.revision_id, change).await;
+    let alias = updated.map_err(|error| ApiError::change(error, &alias_arn))?;
+    answer(StatusCode::OK, &AliasConfiguration::new(&arn, &alias))
+}
+
+/// `GetAlias`
+pub(super) async fn get(
+    State(api): State<Arc<ApiState>>,
+    Path((name, alias)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let key = locate(&api, &headers, &name)?;
+    let arn = key.arn();
+    let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
+    let found = function.aliases.get(&alias);
+    let missing = || ApiError::new(&RESOURCE_NOT_FOUND, format!("Cannot find alias arn: {arn}:{alias}"));
+    answer(StatusCode::OK, &AliasConfiguration::new(&arn, found.ok_or_else(missing)?))
+}
+
+/// `DeleteAlias`
+pub(super) async fn delete(
+    State(api): State<Arc<ApiState>>,
+    Path((name, alias)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let key = locate(&api, &headers, &name)?;
+    let arn = key.arn();
+    api.catalog.delete_alias(key, alias).await.map_err(|error| ApiError::change(error, &arn))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `ListAliases`
+pub(super) async fn list(
+    State(api): State<Arc<ApiState>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let params = Params::new(query.as_deref());
+    let page = Page::of(params, PAGE)?;
+    let key = locate(&api, &headers, &name)?;
+    let arn = key.arn();
+    let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
+    let of_version = params.get("FunctionVersion");
+    let is_wanted = |alias: &&Arc<Alias>| {
+        of_version.as_deref().is_none_or(|version| {
+            version.parse().is_ok_and(|version: VersionName| alias.refers_to(version))
+        })
+    };
+    let aliases: Vec<_> = function.aliases.values().filter(is_wanted).collect();
+    let (aliases, next_marker) = page.cut(aliases, |alias| alias.name.clone());
+    let aliases = aliases.into_iter().map(|alias| AliasConfiguration::new(&arn, alias)).collect();
+    answer(StatusCode::OK, &ListAliases { aliases, next_marker })
+}
+
+/// A request whose form was found right.
+struct Request {
+    name: Option<String>,
+    version: Option<VersionName>,
+    /// `Some(None)` takes the share of another version away.
+    routing: Option<Option<Route>>,
+    description: Option<String>,
+    revision_id: Option<String>,
+}
+
+fn locate(api: &ApiState, headers: &HeaderMap, name: &str) -> Result<FunctionKey, ApiError> {
+    Ok(Caller::of(headers, &api.settings).locate_as(&PLAIN, name, None)?.key())
+}
+
+/// Checks a request; `updated` is the alias that its path names, which a creation names in its body.
+async fn parse(
+    api: &ApiState,
+    headers: &HeaderMap,
+    name: &str,
+    body: Body,
+    operation: &'static str,
+    updated: Option<&str>,
+) -> Result<(FunctionKey, Request), ApiError> {
+    let bytes = body::read(headers, body, Limit { bytes: REQUEST_LIMIT, operation }).await?;
+    let request: PutAlias = body::parse_json(&bytes)?;
+    let caller = Caller::of(headers, &api.settings);
+    let mut violations = Violations::default();
+    let located = caller.locate_with(&mut violations, &PLAIN, name, None);
+    let alias = updated.map(str::to_owned).or(request.name);
+    let version = request.function_version;
+    if updated.is_none() {
+        violations.required(alias.as_ref(), "name");
+        violations.required(version.as_ref(), "functionVersion");
+    }
+    if let Some(alias) = &alias {
+        violations.length(alias, "name", 1, 128);
+        violations.pattern(alias, "name", NAME_PATTERN, is_alias_name);
+    }
+    if let Some(description) = &request.description {
+        violations.length(description, "description", 0, 256);
+    }
+    let version = version.and_then(|text| {
+        let version = text.parse().ok();
+        violations.pattern(&text, "functionVersion", VERSION_PATTERN, |_| version.is_some());
+        version
+    });
+    let routing = request.routing_config.map(|given| routing(given, &mut violations));
+    violations.check()?;
+    let routing = routing.transpose()?;
+    let parsed =
+        Request { name: alias, version, routing, description: request.description, revision_id: request.revision_id };
+    Ok((located?.key(), parsed))
+}
+
+fn routing(given: RoutingConfig, violations: &mut Violations) -> Result<Option<Route>, ApiError> {
+    let weights = given.additional_version_weights.unwrap_or_default();
+    if weights.len() > 1 {
+        return Err(ApiError::invalid("Number of items in AdditionalVersionWeights cannot be greater than 1"));
+    }
+    let member = "routingConfig.additionalVersionWeights";
+    let shown = |weights: &BTreeMap<String, f64>| {
+        let pairs: Vec<_> = weights.iter().map(|(version, weight)| format!("{version}={weight:?}")).collect();
+        format!("{{{}}}", pairs.join(", "))
+    };
+    let Some((version, weight)) = weights.first_key_value() else { return Ok(None) };
+    if !(0.0..=1.0).contains(weight) {
+        violations.add(shown(&weights), member, WEIGHT_CONSTRAINT);
+    }
+    let Ok(version @ VersionName::Number(_)) = version.parse() else {
+        violations.add(shown(&weights), member, WEIGHT_KEY_CONSTRAINT);
+        return Ok(None);
+    };
+    Ok(Some(Route { version, weight: *weight }))
+}
+
+fn is_alias_name(name: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    name.bytes().all(is_word) && !name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Checks that an alias may point there. The catalog checks again that the versions exist.
+fn check_versions(
+    api: &ApiState,
+    key: &FunctionKey,
+    version: VersionName,
+    routing: Option<Route>,
+) -> Result<(), ApiError> {
+    let arn = key.arn();
+    let function = api.catalog.function(key);
+    let check = |version: VersionName| {
+        let exists = function.as_ref().is_some_and(|function: &Arc<Function>| function.version(version).is_some());
+        if exists { Ok(()) } else { Err(ApiError::no_function(&format!("{arn}:{version}"))) }
+    };
+    check(version)?;
+    let Some(route) = routing else { return Ok(()) };
+    if version == VersionName::Latest {
+        let error = ApiError::invalid("$LATEST is not supported for an alias pointing to more than 1 version");
+        return Err(error.without_fault());
+    }
+    if route.version == version {
+        return Err(ApiError::invalid(format!(
+            "Invalid function version {version}. Function version {version} is already included in routing configuration."
+        )));
+    }
+    check(route.version)
+}

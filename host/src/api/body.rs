@@ -1,0 +1,87 @@
+//! Reads request bodies, within limits.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+
+use super::error::{ApiError, INVALID_REQUEST_CONTENT, REQUEST_TOO_LARGE, SERIALIZATION};
+use super::json;
+
+/// Most that is read of a body that is too large, beyond its limit: a client that has sent all of it reads the
+/// answer, one that is cut off while it sends may see only a broken connection.
+const MAX_DISCARDED: u64 = 64 * 1024 * 1024;
+
+/// What an operation's requests may measure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// In bytes.
+    pub(super) bytes: u64,
+    /// As the error names it.
+    pub(super) operation: &'static str,
+}
+
+impl Limit {
+    fn exceeded(&self) -> ApiError {
+        let Self { bytes, operation } = self;
+        let message = format!("Request must be smaller than {bytes} bytes for the {operation} operation");
+        ApiError::new(&REQUEST_TOO_LARGE, message)
+    }
+}
+
+/// Reads a whole body.
+pub(super) async fn read(headers: &HeaderMap, body: Body, limit: Limit) -> Result<Bytes, ApiError> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit.bytes) {
+        discard(body, limit.bytes + MAX_DISCARDED).await;
+        return Err(limit.exceeded());
+    }
+    let mut body = body;
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            ApiError::new(&INVALID_REQUEST_CONTENT, "The connection ended before the request was complete.")
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = (first.len() + rest.len() + data.len()) as u64;
+        if length > limit.bytes {
+            discard(body, MAX_DISCARDED).await;
+            return Err(limit.exceeded());
+        }
+        // Most bodies come in one piece, which is passed on as it is.
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+            continue;
+        }
+        if rest.is_empty() {
+            rest.reserve(usize::try_from(announced.unwrap_or(length)).unwrap_or_default());
+            rest.extend_from_slice(&first);
+            first.clear();
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// Parses a body that is JSON. An empty one is an empty object; members that nobody knows are ignored.
+pub(super) fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    let bytes = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(bytes).map_err(|error| match json::check(bytes) {
+        Err(problem) => {
+            ApiError::new(&INVALID_REQUEST_CONTENT, format!("Could not parse request body into json: {problem}"))
+        }
+        Ok(()) => ApiError::new(&SERIALIZATION, error.to_string()),
+    })
+}
+
+async fn discard(mut body: Body, most: u64) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if seen > most {
+            return;
+        }
+    }
+}

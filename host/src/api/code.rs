@@ -1,0 +1,122 @@
+//! Code, as requests bring it and as clients fetch it again.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use super::ApiState;
+use super::body::Limit;
+use super::error::{ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, SERIALIZATION};
+use super::wire::function::{CodeLocation, FunctionCode, UpdateFunctionCode};
+use crate::catalog::digest::Digest;
+use crate::catalog::function::{Code, ImageCode};
+use crate::catalog::package::Package;
+
+/// Largest zip file in a request, in bytes.
+const MAX_ZIP_BYTES: usize = 52_428_800;
+
+/// Limit of a request that brings code.
+pub(super) const fn limit(operation: &'static str) -> Limit {
+    Limit { bytes: 70_167_211, operation }
+}
+
+/// Code that was taken in: it stays on disk while this is held.
+#[derive(Debug)]
+pub(super) enum NewCode {
+    /// Checked and unpacked.
+    Zip(Arc<Package>),
+    /// Its name; nobody has looked at it yet.
+    Image(ImageCode),
+}
+
+impl NewCode {
+    /// What must be held until the code is stored.
+    pub(super) fn packages(&self) -> Vec<Arc<Package>> {
+        match self {
+            Self::Zip(package) => vec![Arc::clone(package)],
+            Self::Image(_) => Vec::new(),
+        }
+    }
+}
+
+impl<'a> UpdateFunctionCode<'a> {
+    /// The members that name code.
+    pub(super) fn take_code(&mut self) -> FunctionCode<'a> {
+        FunctionCode {
+            zip_file: self.zip_file.take(),
+            s3_bucket: self.s3_bucket.take(),
+            image_uri: self.image_uri.take(),
+        }
+    }
+}
+
+/// Takes in the code of a request.
+pub(super) async fn take(api: &ApiState, code: FunctionCode<'_>) -> Result<NewCode, ApiError> {
+    match code {
+        FunctionCode { zip_file: Some(zip), s3_bucket: None, image_uri: None, .. } => {
+            Ok(NewCode::Zip(take_zip(api, zip).await?))
+        }
+        FunctionCode { zip_file: None, s3_bucket: Some(_), image_uri: None, .. } => Err(from_s3()),
+        FunctionCode { zip_file: None, s3_bucket: None, image_uri: Some(uri), .. } => {
+            Ok(NewCode::Image(ImageCode { uri, ..ImageCode::default() }))
+        }
+        FunctionCode { .. } => Err(ApiError::invalid(
+            "Please provide exactly one of the following: ZipFile, S3Bucket and S3Key, or ImageUri.",
+        )),
+    }
+}
+
+/// Takes in a zip file, in base64.
+pub(super) async fn take_zip(api: &ApiState, zip: Cow<'_, str>) -> Result<Arc<Package>, ApiError> {
+    let zip = STANDARD
+        .decode(zip.as_bytes())
+        .map_err(|error| ApiError::new(&SERIALIZATION, format!("ZipFile is not base64: {error}")))?;
+    if zip.len() > MAX_ZIP_BYTES {
+        let message = format!("Zipped size must be smaller than {MAX_ZIP_BYTES} bytes");
+        return Err(ApiError::new(&REQUEST_TOO_LARGE, message));
+    }
+    api.catalog.add_package(Bytes::from(zip)).await.map_err(|error| ApiError::package(&error))
+}
+
+/// Code in S3 is not fetched by this host.
+pub(super) fn from_s3() -> ApiError {
+    ApiError::invalid("This host does not fetch code from S3. Please send it as ZipFile.")
+}
+
+/// Where clients can fetch a function's code.
+pub(super) fn location(code: &Code, headers: &HeaderMap) -> CodeLocation {
+    match code {
+        Code::Zip(zip) => {
+            CodeLocation::Zip { repository_type: "S3", location: url(zip.package.sha256, headers) }
+        }
+        Code::Image(image) => CodeLocation::Image {
+            repository_type: "ECR",
+            image_uri: image.uri.clone(),
+            resolved_image_uri: image.uri.clone(),
+        },
+    }
+}
+
+/// Where clients can fetch a zip file: from this host, under the name by which they have reached it.
+pub(super) fn url(sha256: Digest, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    format!("http://{host}/_hearth/code/{sha256}")
+}
+
+/// `GET /_hearth/code/{sha256}`: the zip file.
+pub(super) async fn download(State(api): State<Arc<ApiState>>, Path(sha256): Path<String>) -> Result<Response, ApiError> {
+    let package = Digest::parse_hex(&sha256).and_then(|sha256| api.catalog.package(sha256));
+    let gone = || ApiError::new(&RESOURCE_NOT_FOUND, format!("There is no code with the SHA-256 {sha256}."));
+    let package = package.ok_or_else(gone)?;
+    let zip = tokio::fs::read(package.zip_path()).await.map_err(|error| {
+        tracing::error!(sha256, %error, "code cannot be read");
+        gone()
+    })?;
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"))], zip).into_response())
+}

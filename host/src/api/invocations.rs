@@ -1,0 +1,265 @@
+//! Invocations: the hot path.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+use uuid::Uuid;
+
+use super::body::Limit;
+use super::caller::{Caller, Located};
+use super::error::{ApiError, INVALID_REQUEST_CONTENT};
+use super::query::Params;
+use super::validate::Violations;
+use super::{ApiState, body, json, set_request_id, trace};
+use crate::catalog::Target;
+use crate::clock::Clock;
+use crate::event_queue::QueuedEvent;
+use crate::invoke::{Answered, FunctionError, Invocation};
+
+/// Largest event of a synchronous invocation, in bytes.
+const MAX_EVENT: u64 = 6_291_456;
+/// Largest event of an asynchronous invocation, in bytes.
+const MAX_ASYNC_EVENT: u64 = 1_048_576;
+/// Longest client context, in bytes of base64.
+const MAX_CLIENT_CONTEXT: usize = 3583;
+
+const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+
+/// `Invoke`
+pub(super) async fn invoke(
+    State(api): State<Arc<ApiState>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let id = Uuid::new_v4();
+    let request = Request { api: &api, id, headers: &headers };
+    let result = request.run(&name, query.as_deref(), body).await;
+    let mut response = result.unwrap_or_else(IntoResponse::into_response);
+    set_request_id(&mut response, &id.to_string());
+    response
+}
+
+/// `InvokeAsync`, which AWS has deprecated.
+pub(super) async fn invoke_async(
+    State(api): State<Arc<ApiState>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let request = Request { api: &api, id: Uuid::new_v4(), headers: &headers };
+    let located = Caller::of(&headers, &api.settings).locate(&name, None)?;
+    let limit = Limit { bytes: MAX_ASYNC_EVENT, operation: "InvokeAsync" };
+    let payload = request.payload(body, limit).await?;
+    request.accept(&located, payload, Options::default()).await
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    RequestResponse,
+    Event,
+    DryRun,
+}
+
+impl Mode {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "RequestResponse" => Some(Self::RequestResponse),
+            "Event" => Some(Self::Event),
+            "DryRun" => Some(Self::DryRun),
+            _ => None,
+        }
+    }
+}
+
+/// What the headers ask for.
+#[derive(Debug, Default)]
+struct Options {
+    mode: Mode,
+    log_tail: bool,
+    client_context: Option<String>,
+    tenant_id: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    api: &'a ApiState,
+    id: Uuid,
+    headers: &'a HeaderMap,
+}
+
+impl Request<'_> {
+    async fn run(&self, name: &str, query: Option<&str>, body: Body) -> Result<Response, ApiError> {
+        let qualifier = Params::new(query).get("Qualifier");
+        let caller = Caller::of(self.headers, &self.api.settings);
+        let mut violations = Violations::default();
+        let located = caller.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier.as_deref());
+        let options = self.options(&mut violations);
+        violations.check()?;
+        let (located, options) = (located?, options?);
+        let bytes = if options.mode == Mode::Event { MAX_ASYNC_EVENT } else { MAX_EVENT };
+        let payload = self.payload(body, Limit { bytes, operation: "InvokeFunction" }).await?;
+        match options.mode {
+            Mode::RequestResponse => self.call(&located, payload, options).await,
+            Mode::Event => self.accept(&located, payload, options).await,
+            Mode::DryRun => {
+                self.resolve(&located)?;
+                Ok(StatusCode::NO_CONTENT.into_response())
+            }
+        }
+    }
+
+    fn options(&self, violations: &mut Violations) -> Result<Options, ApiError> {
+        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let mut options = Options::default();
+        if let Some(mode) = text(INVOCATION_TYPE) {
+            let words = ["Event", "RequestResponse", "DryRun"];
+            options.mode = violations.word(mode, "invocationType", &words, Mode::parse).unwrap_or_default();
+        }
+        if let Some(log_type) = text(LOG_TYPE) {
+            let parse = |word: &str| match word {
+                "Tail" => Some(true),
+                "None" => Some(false),
+                _ => None,
+            };
+            options.log_tail = violations.word(log_type, "logType", &["None", "Tail"], parse).unwrap_or_default();
+        }
+        if let Some(tenant) = text(TENANT_ID) {
+            violations.length(tenant, "tenantId", 1, 256);
+            options.tenant_id = Some(tenant.to_owned());
+        }
+        if let Some(context) = text(CLIENT_CONTEXT).filter(|context| !context.is_empty()) {
+            check_client_context(context)?;
+            options.client_context = Some(context.to_owned());
+        }
+        Ok(options)
+    }
+
+    /// The event: JSON. A request without one has an empty object.
+    async fn payload(&self, body: Body, limit: Limit) -> Result<Bytes, ApiError> {
+        let payload = body::read(self.headers, body, limit).await?;
+        if payload.is_empty() {
+            return Ok(Bytes::from_static(b"{}"));
+        }
+        match json::check(&payload) {
+            Ok(()) => Ok(payload),
+            Err(problem) => {
+                let message = format!("Could not parse request body into json: Could not parse payload into json: {problem}");
+                Err(ApiError::new(&INVALID_REQUEST_CONTENT, message))
+            }
+        }
+    }
+
+    fn resolve(&self, located: &Located<'_>) -> Result<Arc<Target>, ApiError> {
+        let [a, b, c, d, ..] = *self.id.as_bytes();
+        let target = self.api.catalog.resolve(&located.reference(), u32::from_be_bytes([a, b, c, d]));
+        target.map_err(|error| ApiError::resolve(error, &explicit_arn(located)))
+    }
+
+    async fn call(&self, located: &Located<'_>, payload: Bytes, options: Options) -> Result<Response, ApiError> {
+        let target = self.resolve(located)?;
+        let trace_id = self.trace_id();
+        let invocation = Invocation {
+            arn: match located.qualifier {
+                None => Arc::clone(&target.arn),
+                Some(_) => located.arn().into(),
+            },
+            target: Arc::clone(&target),
+            request_id: self.id.to_string(),
+            payload,
+            client_context: options.client_context,
+            trace_id: Some(trace_id.clone().into_owned()),
+            log_tail: options.log_tail,
+            tenant_id: options.tenant_id,
+        };
+        match self.api.invoker.invoke(invocation).await {
+            Ok(answered) => Ok(respond(&target, answered, &trace_id)),
+            Err(error) => Err(ApiError::invoke(error, &explicit_arn(located))),
+        }
+    }
+
+    /// Takes an asynchronous invocation. It is on disk before the client is told.
+    async fn accept(&self, located: &Located<'_>, payload: Bytes, options: Options) -> Result<Response, ApiError> {
+        self.resolve(located)?;
+        let event = QueuedEvent {
+            account: located.account.to_owned(),
+            region: located.region.to_owned(),
+            function: located.name.to_owned(),
+            qualifier: located.qualifier.map(str::to_owned),
+            arn: located.arn(),
+            request_id: self.id.to_string(),
+            payload,
+            client_context: options.client_context,
+            trace_id: Some(self.trace_id().into_owned()),
+            tenant_id: options.tenant_id,
+        };
+        self.api.events.accept(event).await.map_err(|error| ApiError::event_queue(&error))?;
+        let mut response = StatusCode::ACCEPTED.into_response();
+        set_request_id(&mut response, &self.id.to_string());
+        Ok(response)
+    }
+
+    fn trace_id(&self) -> Cow<'_, str> {
+        match self.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()) {
+            Some(given) => Cow::Borrowed(given),
+            None => Cow::Owned(trace::header(self.id, Clock::wall().as_second())),
+        }
+    }
+}
+
+/// Errors of an invocation name the version that was meant, also if the caller did not.
+fn explicit_arn(located: &Located<'_>) -> String {
+    Located { qualifier: Some(located.qualifier.unwrap_or("$LATEST")), ..*located }.arn()
+}
+
+fn respond(target: &Target, answered: Answered, trace_id: &str) -> Response {
+    let mut response = Response::new(Body::from(answered.payload));
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut insert = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    insert(EXECUTED_VERSION, &target.version);
+    insert(TRACE_ID, trace_id);
+    if let Some(log_result) = &answered.log_result {
+        insert(LOG_RESULT, log_result);
+    }
+    match answered.function_error {
+        Some(FunctionError::Unhandled) => insert(FUNCTION_ERROR, "Unhandled"),
+        None => {}
+    }
+    response
+}
+
+fn check_client_context(context: &str) -> Result<(), ApiError> {
+    let invalid = |message: String| ApiError::new(&INVALID_REQUEST_CONTENT, message);
+    if context.len() > MAX_CLIENT_CONTEXT {
+        return Err(invalid(format!("Client context must be no more than {MAX_CLIENT_CONTEXT} bytes")));
+    }
+    let decoded = STANDARD.decode(context).unwrap_or_default();
+    let is_object = decoded.trim_ascii_start().starts_with(b"{");
+    if is_object && serde_json::from_slice::<IgnoredAny>(&decoded).is_ok() {
+        return Ok(());
+    }
+    Err(invalid("Client context must be a valid Base64-encoded JSON object.".to_owned()))
+}

@@ -1,0 +1,453 @@
+//! The one place that changes the catalog: a thread of its own that takes changes in turn.
+//!
+//! Each change is checked against what is there, committed to disk, told to the deployer, and put in the index,
+//! in this order. So nobody sees what a kill could take back, and no lock is held while anything waits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, mpsc};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::deploy::Deploy;
+use super::digest::Digest;
+use super::function::{
+    Function, FunctionConfig, FunctionKey, PackageRef, State, Status, Version, VersionName,
+};
+use super::index::uses;
+use super::package::{MAX_UNPACKED_BYTES, Package};
+use super::store::{Store, StoreError, digest_of};
+use super::target::{Limits, Numbers, Target};
+use super::{Deployer, Shared};
+
+mod aliases;
+mod layers;
+
+pub use aliases::AliasChange;
+pub use layers::NewLayerVersion;
+
+/// Why a change was not made. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// No such function.
+    #[error("no such function")]
+    FunctionNotFound,
+    /// The function has no such version.
+    #[error("no such version")]
+    VersionNotFound,
+    /// The function has no such alias.
+    #[error("no such alias")]
+    AliasNotFound,
+    /// There is no such version of a layer.
+    #[error("no such version of the layer")]
+    LayerVersionNotFound,
+    /// There is a function with this name.
+    #[error("the function exists")]
+    FunctionExists,
+    /// There is an alias with this name.
+    #[error("the alias exists")]
+    AliasExists,
+    /// The version is used by an alias, whose name this is.
+    #[error("the alias {0} refers to the version")]
+    VersionInUse(String),
+    /// Its first deploy is under way, or has failed.
+    #[error("the function is {}", .0.as_str())]
+    NotActive(State),
+    /// Another deploy of it is under way.
+    #[error("an update is in progress")]
+    UpdateInProgress,
+    /// The caller has seen an older revision.
+    #[error("the revision is not the latest")]
+    RevisionMismatch,
+    /// The caller expects other code.
+    #[error("the code is {}, not {given}", present.base64())]
+    CodeMismatch {
+        /// What they expect.
+        given: String,
+        /// What is there.
+        present: Digest,
+    },
+    /// Code and layers together are this large, in bytes.
+    #[error("code and layers unpack to {0} bytes")]
+    TooLarge(u64),
+    /// A code file is gone that was there a moment ago.
+    #[error("the code {0} is not in the store")]
+    CodeLost(Digest),
+    /// The disk did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalog is closed: the host is going down.
+    #[error("the catalog is closed")]
+    Closed,
+}
+
+/// What to create.
+#[derive(Debug)]
+pub struct NewFunction {
+    /// Its name.
+    pub key: FunctionKey,
+    /// Its settings.
+    pub config: FunctionConfig,
+    /// Its labels.
+    pub tags: BTreeMap<String, String>,
+    /// Whether version 1 is published at once.
+    pub publish: bool,
+    /// Holds its code until it is stored.
+    pub packages: Vec<Arc<Package>>,
+}
+
+pub(super) enum Job {
+    Change(Box<dyn FnOnce(&mut Writer) + Send>),
+    /// Close the database and say so.
+    Close(oneshot::Sender<()>),
+}
+
+/// The state that only the writer's thread has.
+pub(super) struct Writer {
+    store: Store,
+    shared: Arc<Shared>,
+    numbers: HashMap<(FunctionKey, VersionName), u32>,
+}
+
+/// Takes jobs until it is told to close or nobody is left to give any.
+pub(super) fn run(store: Store, shared: Arc<Shared>, jobs: &mpsc::Receiver<Job>) {
+    let mut writer = Writer { store, shared, numbers: HashMap::new() };
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Change(change) => change(&mut writer),
+            Job::Close(closed) => {
+                drop(writer);
+                let _ = closed.send(());
+                return;
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Gives every version that was ever ready its target, and tells the deployer.
+    pub(super) fn announce_all(&mut self) {
+        let functions: Vec<_> = self.shared.index().all_functions().cloned().collect();
+        for function in functions {
+            self.refresh_targets(Function::clone(&function));
+        }
+    }
+
+    pub(super) fn create(&mut self, new: NewFunction) -> Result<Arc<Function>, ChangeError> {
+        let NewFunction { key, config, tags, publish, packages: _held } = new;
+        if self.find(&key).is_ok() {
+            return Err(ChangeError::FunctionExists);
+        }
+        let latest = Arc::new(self.version(VersionName::Latest, Arc::new(config), Status::Creating)?);
+        let mut function = Function {
+            key,
+            latest,
+            versions: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            last_published: 0,
+            reserved_concurrency: None,
+            tags,
+        };
+        if publish {
+            self.add_version(&mut function, None)?;
+        }
+        self.put(None, function)
+    }
+
+    /// Changes `$LATEST`; `edit` makes the new settings from the present ones. Somebody must hold their code.
+    pub(super) fn update<E: From<ChangeError>>(
+        &mut self,
+        key: &FunctionKey,
+        revision: Option<&str>,
+        publish: bool,
+        edit: impl FnOnce(&Function) -> Result<FunctionConfig, E>,
+    ) -> Result<Arc<Function>, E> {
+        let old = self.find(key)?;
+        check_revision(&old.latest.revision_id, revision)?;
+        let config = edit(&old)?;
+        let status = match &old.latest.status {
+            Status::Creating => return Err(ChangeError::NotActive(State::Pending).into()),
+            Status::Updating { .. } => return Err(ChangeError::UpdateInProgress.into()),
+            Status::CreationFailed { .. } => Status::Creating,
+            Status::Active => Status::Updating { serving: Arc::clone(&old.latest.config) },
+            Status::UpdateFailed { serving, .. } => Status::Updating { serving: Arc::clone(serving) },
+        };
+        let mut latest = self.version(VersionName::Latest, Arc::new(config), status)?;
+        latest.target.clone_from(&old.latest.target);
+        let mut function = Function::clone(&old);
+        function.latest = Arc::new(latest);
+        if publish {
+            self.add_version(&mut function, None)?;
+        }
+        Ok(self.put(Some(&old), function)?)
+    }
+
+    /// Publishes `$LATEST`, unless nothing has changed since it was last published. Answers the version. What
+    /// `$LATEST` runs can be run as a version at once.
+    pub(super) fn publish(
+        &mut self,
+        key: &FunctionKey,
+        revision: Option<&str>,
+        code_sha256: Option<&str>,
+        description: Option<String>,
+    ) -> Result<(Arc<Function>, Arc<Version>), ChangeError> {
+        let old = self.find(key)?;
+        check_revision(&old.latest.revision_id, revision)?;
+        if let (Some(expected), Some(code)) = (code_sha256, old.latest.config.packages().first())
+            && expected != code.sha256.base64()
+        {
+            return Err(ChangeError::CodeMismatch { given: expected.to_owned(), present: code.sha256 });
+        }
+        match old.latest.status.state() {
+            State::Active => {}
+            state @ (State::Pending | State::Failed) => return Err(ChangeError::NotActive(state)),
+        }
+        if old.latest.status.is_in_progress() {
+            return Err(ChangeError::UpdateInProgress);
+        }
+        let digest = digest_of(&old.latest.config).map_err(StoreError::Unwritable)?;
+        if let Some((_, newest)) = old.versions.last_key_value()
+            && newest.published_from == Some(digest)
+        {
+            return Ok((Arc::clone(&old), Arc::clone(newest)));
+        }
+        let mut function = Function::clone(&old);
+        let mut version = self.add_version(&mut function, description)?;
+        if old.latest.status == Status::Active {
+            let deploy = self.shared.deploy(&function, version.name, &version.config, version.packages.clone());
+            let target = self.target(key, version.name, &version.config, Arc::new(deploy));
+            let active = Version { status: Status::Active, target: Some(target), ..Version::clone(&version) };
+            version = Arc::new(active);
+            function.put_version(Arc::clone(&version));
+        }
+        Ok((self.put(Some(&old), function)?, version))
+    }
+
+    /// Deletes a function with all its versions.
+    pub(super) fn delete(&mut self, key: &FunctionKey) -> Result<(), ChangeError> {
+        let old = self.find(key)?;
+        self.store.delete_function(key)?;
+        for version in old.all_versions() {
+            self.retire(key, version);
+        }
+        self.shared.index_mut().remove_function(key);
+        self.release(old.all_versions().flat_map(|version| uses(version)).collect());
+        Ok(())
+    }
+
+    /// Deletes one published version.
+    pub(super) fn delete_version(&mut self, key: &FunctionKey, number: u32) -> Result<(), ChangeError> {
+        let old = self.find(key)?;
+        let name = VersionName::Number(number);
+        if let Some(alias) = old.aliases.values().find(|alias| alias.refers_to(name)) {
+            return Err(ChangeError::VersionInUse(alias.name.clone()));
+        }
+        let mut function = Function::clone(&old);
+        // Deleting what is not there is no error, as in AWS.
+        let Some(version) = function.versions.remove(&number) else { return Ok(()) };
+        self.put(Some(&old), function)?;
+        self.retire(key, &version);
+        Ok(())
+    }
+
+    /// Sets or removes the reserved concurrency.
+    pub(super) fn reserve(&mut self, key: &FunctionKey, reserved: Option<u32>) -> Result<(), ChangeError> {
+        let old = self.find(key)?;
+        let function = Function { reserved_concurrency: reserved, ..Function::clone(&old) };
+        let function = self.put(Some(&old), function)?;
+        for target in function.all_versions().filter_map(|version| version.target.as_ref()) {
+            self.deployed(target, &function);
+        }
+        Ok(())
+    }
+
+    /// Changes the tags.
+    pub(super) fn tag(
+        &mut self,
+        key: &FunctionKey,
+        edit: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<(), ChangeError> {
+        let old = self.find(key)?;
+        let mut function = Function::clone(&old);
+        edit(&mut function.tags);
+        let function = self.put(Some(&old), function)?;
+        self.refresh_targets(Function::clone(&function));
+        Ok(())
+    }
+
+    /// Ends the deploy of a version, if it is still the one that was begun.
+    pub(super) fn finish_deploy(
+        &mut self,
+        key: &FunctionKey,
+        name: VersionName,
+        revision: &str,
+        outcome: Result<Arc<Deploy>, String>,
+    ) -> Result<(), ChangeError> {
+        let old = self.find(key)?;
+        let begun = old.version(name).ok_or(ChangeError::VersionNotFound)?;
+        check_revision(&begun.revision_id, Some(revision))?;
+        let mut version = Version::clone(begun);
+        version.revision_id = Uuid::new_v4().to_string();
+        version.status = match (&outcome, &begun.status) {
+            (Ok(_), _) => Status::Active,
+            (Err(reason), Status::Updating { serving }) => {
+                Status::UpdateFailed { serving: Arc::clone(serving), reason: reason.clone() }
+            }
+            (Err(reason), _) => Status::CreationFailed { reason: reason.clone() },
+        };
+        if let Ok(deploy) = outcome {
+            version.target = Some(self.target(key, name, &version.config, deploy));
+        }
+        let mut function = Function::clone(&old);
+        function.put_version(Arc::new(version));
+        self.put(Some(&old), function)?;
+        Ok(())
+    }
+
+    fn find(&self, key: &FunctionKey) -> Result<Arc<Function>, ChangeError> {
+        let index = self.shared.index();
+        index.function(&key.account, &key.region, &key.name).cloned().ok_or(ChangeError::FunctionNotFound)
+    }
+
+    /// Commits a function, tells the deployer what is new, and shows it.
+    fn put(&mut self, old: Option<&Function>, new: Function) -> Result<Arc<Function>, ChangeError> {
+        let new = Arc::new(new);
+        let packages = new.all_versions().flat_map(|version| &version.packages);
+        packages.for_each(|package| package.keep(true));
+        self.store.put_function(old, &new)?;
+        for version in new.all_versions() {
+            let known = old.and_then(|old| old.version(version.name)?.target.as_ref());
+            match &version.target {
+                Some(target) if !known.is_some_and(|known| Arc::ptr_eq(known, target)) => self.deployed(target, &new),
+                Some(_) | None => {}
+            }
+        }
+        self.shared.index_mut().put_function(Arc::clone(&new));
+        if let Some(old) = old {
+            self.release(old.all_versions().flat_map(|version| uses(version)).collect());
+        }
+        Ok(new)
+    }
+
+    /// Makes the targets of a function anew, from its stored settings.
+    fn refresh_targets(&mut self, mut function: Function) {
+        let names: Vec<_> = function.all_versions().map(|version| version.name).collect();
+        for name in names {
+            let Some(version) = function.version(name).cloned() else { continue };
+            let Some(serving) = version.status.serving(&version.config) else { continue };
+            let packages = match self.hold(&serving.packages()) {
+                Ok(packages) => packages,
+                Err(error) => {
+                    tracing::error!(function = %function.key.arn(), version = %name, %error, "cannot be invoked");
+                    continue;
+                }
+            };
+            let deploy = Arc::new(self.shared.deploy(&function, name, serving, packages));
+            let target = self.target(&function.key, name, serving, deploy);
+            self.deployed(&target, &function);
+            function.put_version(Arc::new(Version { target: Some(target), ..Version::clone(&version) }));
+        }
+        self.shared.index_mut().put_function(Arc::new(function));
+    }
+
+    /// Publishes `$LATEST` as it is in `function` under the next number.
+    fn add_version(&self, function: &mut Function, description: Option<String>) -> Result<Arc<Version>, ChangeError> {
+        let latest = &function.latest;
+        let mut config = FunctionConfig::clone(&latest.config);
+        let published_from = Some(digest_of(&config).map_err(StoreError::Unwritable)?);
+        config.description = description.unwrap_or(config.description);
+        let name = VersionName::Number(function.last_published + 1);
+        let mut version = self.version(name, Arc::new(config), Status::Creating)?;
+        version.published_from = published_from;
+        let version = Arc::new(version);
+        function.put_version(Arc::clone(&version));
+        Ok(version)
+    }
+
+    fn version(&self, name: VersionName, config: Arc<FunctionConfig>, status: Status) -> Result<Version, ChangeError> {
+        Ok(Version {
+            name,
+            packages: self.hold(&config.packages())?,
+            config,
+            revision_id: Uuid::new_v4().to_string(),
+            last_modified: self.now(),
+            status,
+            published_from: None,
+            target: None,
+        })
+    }
+
+    /// Holds the packages of a version, which must be held by somebody already.
+    fn hold(&self, references: &[PackageRef]) -> Result<Vec<Arc<Package>>, ChangeError> {
+        let total = references.iter().map(|reference| reference.unpacked_size).sum();
+        if total > MAX_UNPACKED_BYTES {
+            return Err(ChangeError::TooLarge(total));
+        }
+        let find = |reference: &PackageRef| {
+            self.shared.packages.find(reference.sha256).ok_or(ChangeError::CodeLost(reference.sha256))
+        };
+        references.iter().map(find).collect()
+    }
+
+    /// Lets go of packages that nothing refers to any more.
+    fn release(&self, candidates: Vec<Digest>) {
+        let index = self.shared.index();
+        for sha256 in candidates {
+            if !index.refers_to(sha256)
+                && let Some(package) = self.shared.packages.find(sha256)
+            {
+                package.keep(false);
+            }
+        }
+    }
+
+    fn target(
+        &mut self,
+        key: &FunctionKey,
+        name: VersionName,
+        config: &FunctionConfig,
+        deploy: Arc<Deploy>,
+    ) -> Arc<Target> {
+        let numbers = Numbers {
+            reserve_group: self.number(key, VersionName::Latest),
+            function_id: self.number(key, name),
+        };
+        Arc::new(Target::new(key, name, config, numbers, deploy))
+    }
+
+    fn number(&mut self, key: &FunctionKey, name: VersionName) -> u32 {
+        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        *self.numbers.entry((key.clone(), name)).or_insert(next)
+    }
+
+    fn deployed(&self, target: &Arc<Target>, function: &Function) {
+        if let Some(deployer) = self.deployer() {
+            deployer.deployed(target, Limits { reserved: function.reserved_concurrency, provisioned: 0 });
+        }
+    }
+
+    fn retire(&mut self, key: &FunctionKey, version: &Version) {
+        if version.target.is_some() {
+            let number = self.number(key, version.name);
+            if let Some(deployer) = self.deployer() {
+                deployer.removed(number);
+            }
+        }
+    }
+
+    fn deployer(&self) -> Option<&Arc<dyn Deployer>> {
+        self.shared.deployer.get()
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.shared.wall_clock)()
+    }
+}
+
+fn check_revision(latest: &str, expected: Option<&str>) -> Result<(), ChangeError> {
+    match expected {
+        Some(expected) if expected != latest => Err(ChangeError::RevisionMismatch),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,175 @@
+//! The command line.
+
+mod instances;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Parser, Subcommand, ValueEnum};
+use comfy_table::{Table, presets};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Environment, Flags, HostConfig, ProcessEnvironment};
+use crate::plugin::{self, SearchPath};
+use crate::serve;
+
+const EXAMPLES: &str = "\
+Examples:
+  hearth                                        serve on 127.0.0.1:3001, functions as processes
+  hearth --backend docker --listen 127.0.0.1:0  functions as containers, on any free port
+  hearth --config hearth.toml                   settings from a file (see examples/hearth.toml)
+  hearth instances                              what is warm in the hearth that runs on 127.0.0.1:3001
+  hearth backends                               what can be loaded
+
+Then, from any AWS SDK or the aws CLI:
+  export AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:3001
+  aws lambda invoke --function-name hello --cli-binary-format raw-in-base64-out \\
+      --payload '{\"name\":\"you\"}' /dev/stdout";
+
+/// AWS Lambda functions on your own machine.
+///
+/// Without a command, hearth serves the Lambda API until it is told to stop (Ctrl-C or SIGTERM).
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hearth", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    flags: Flags,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,backend=debug`
+    #[arg(long, env = "HEARTH_LOG", value_name = "FILTER", default_value = "info", global = true)]
+    log: String,
+
+    /// How to log
+    #[arg(long, env = "HEARTH_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Show what is warm in a running hearth
+    Instances {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the backends that can be loaded
+    Backends {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command line to its end.
+pub fn run(cli: &Cli) -> ExitCode {
+    let search = search_path(&cli.flags);
+    let outcome = match &cli.command {
+        Some(Command::Backends { json }) => backends(&search, *json).map_err(|error| error.to_string()),
+        Some(Command::Instances { json }) => instances(&cli.flags, *json),
+        None => serve(cli, search),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(message) => {
+            let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
+            // Standard error is gone: there is nobody left to tell.
+            let _nobody = writeln!(anstream::stderr(), "{red}hearth:{red:#} {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command prints")]
+fn serve(cli: &Cli, search: SearchPath) -> Result<ExitCode, String> {
+    let config = HostConfig::load(&cli.flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
+    start_logging(&cli.log, cli.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("hearth")
+        .build()
+        .map_err(|error| format!("cannot start worker threads: {error}"))?;
+    let search = SearchPath { plugin_dirs: config.plugin_dirs.clone(), ..search };
+    let report =
+        runtime.block_on(serve::serve(config, search, cli.log.clone())).map_err(|error| error.to_string())?;
+    println!("hearth stopped: {report}");
+    Ok(if report.left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command prints")]
+fn instances(flags: &Flags, json: bool) -> Result<ExitCode, String> {
+    let config = HostConfig::load(flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    println!("{}", runtime.block_on(instances::instances(&config.listen, json))?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| format!("--log `{filter}` is no filter: {error}"))?;
+    // The plugin filters its own records, by the same words; what it sends on is wanted.
+    let filter = filter.add_directive("backend=trace".parse().map_err(|error| format!("{error}"))?);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => subscriber.with_target(false).compact().init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+fn search_path(flags: &Flags) -> SearchPath {
+    let environment = ProcessEnvironment;
+    let data_home = environment
+        .get("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| environment.get("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    SearchPath {
+        plugin_dirs: flags.plugin_dirs.clone(),
+        plugin_path: environment.get("HEARTH_PLUGIN_PATH"),
+        exe_dir: std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from)),
+        data_home,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command prints")]
+fn backends(search: &SearchPath, json: bool) -> io::Result<ExitCode> {
+    let found = plugin::list(search);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found).map_err(io::Error::other)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if found.is_empty() {
+        println!("no backends found; looked in:");
+        for folder in search.folders() {
+            println!("  {}", folder.display());
+        }
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["NAME", "VERSION", "INTERFACE", "CAPABILITIES", "FILE"]);
+    for backend in found {
+        table.add_row(backend.columns());
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,354 @@
+//! Settings: read once from flags, environment and file, checked, and passed on as values.
+//!
+//! The flag wins over the `HEARTH_…` variable, that over the file, that over the default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use hearth_pool::{KeepAlive, MemoryMib, QueuePolicy, ScaleOut};
+use serde::Deserialize;
+
+use crate::event_queue;
+
+/// Everything that the host needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Where the Lambda API listens.
+    pub listen: String,
+    /// Name or path of the backend.
+    pub backend: String,
+    /// Where functions and code are kept.
+    pub data_dir: PathBuf,
+    /// Folders to look for backends in, before all others.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// The account of callers whose credentials do not name one: 12 digits.
+    pub account_id: String,
+    /// The region of callers whose credentials do not name one.
+    pub region: String,
+    /// Whether `listen` may be an address that other machines reach.
+    pub allow_anonymous: bool,
+    /// How the pool decides.
+    pub pool: hearth_pool::Config,
+    /// How long an invocation waits for an instance.
+    pub queue_timeout: Duration,
+    /// How often and how long asynchronous invocations are tried.
+    pub events: event_queue::Policy,
+    /// How long invocations under way may go on once the host was told to stop.
+    pub shutdown_grace: Duration,
+    /// How long an instance has between being asked to end and being killed.
+    pub terminate_grace: Duration,
+    /// Added to the environment of every function.
+    pub function_env: BTreeMap<String, String>,
+    /// The backend's own settings, as JSON; empty for its defaults.
+    pub backend_config: String,
+    /// SHA-256 that the backend's file must have, in hexadecimal.
+    pub backend_sha256: Option<String>,
+}
+
+/// Flags of `hearth`, each also an environment variable.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Flags {
+    /// Backend that runs the functions: process, docker, k8s, mock, or the path of a plugin's .so
+    #[arg(long, env = "HEARTH_BACKEND", value_name = "NAME|PATH", global = true)]
+    pub backend: Option<String>,
+
+    /// Address of the Lambda API [default: 127.0.0.1:3001]
+    #[arg(long, env = "HEARTH_LISTEN", value_name = "HOST:PORT", global = true)]
+    pub listen: Option<String>,
+
+    /// Where functions and their code are kept [default: ~/.local/share/hearth]
+    #[arg(long, env = "HEARTH_DATA_DIR", value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+
+    /// Settings file (TOML); see examples/hearth.toml
+    #[arg(long, env = "HEARTH_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Folder to look for backends in, before the usual ones; may be given more than once
+    #[arg(long = "plugin-dir", env = "HEARTH_PLUGIN_DIR", value_name = "DIR", global = true)]
+    pub plugin_dirs: Vec<PathBuf>,
+
+    /// Listen on an address that other machines reach, although whoever reaches it may run code here
+    #[arg(long, env = "HEARTH_ALLOW_ANONYMOUS", global = true)]
+    pub allow_anonymous: bool,
+}
+
+/// The environment, as far as the host looks at it: the process's own, or a map in tests.
+pub trait Environment {
+    /// The value of a variable, if it is set and is UTF-8.
+    fn get(&self, name: &str) -> Option<String>;
+}
+
+/// The environment of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// Why the settings cannot be used. The message names the setting and where it came from.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The file, as written by people.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    backend: Option<String>,
+    data_dir: Option<PathBuf>,
+    plugin_dirs: Vec<PathBuf>,
+    allow_anonymous: bool,
+    account_id: Option<String>,
+    region: Option<String>,
+    shutdown_grace_seconds: Option<f64>,
+    terminate_grace_seconds: Option<f64>,
+    function_env: BTreeMap<String, String>,
+    backend_sha256: Option<String>,
+    pool: PoolSection,
+    events: EventsSection,
+    backends: BTreeMap<String, toml::Table>,
+}
+
+/// Section `[pool]` of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PoolSection {
+    account_concurrency: Option<u32>,
+    memory_budget_mb: Option<u64>,
+    when_full: Option<WhenFull>,
+    queue_timeout_seconds: Option<f64>,
+    max_waiters: Option<u32>,
+    scale_out: Option<ScaleOutName>,
+    keep_alive_seconds: Option<f64>,
+    launches_at_once: Option<u32>,
+}
+
+/// Section `[events]` of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct EventsSection {
+    retry_delays_seconds: Option<Vec<f64>>,
+    max_age_seconds: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WhenFull {
+    Wait,
+    Refuse,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ScaleOutName {
+    Eager,
+    CostAware,
+}
+
+impl HostConfig {
+    /// Merges flags (which clap has merged with the environment), file and defaults.
+    pub fn load(flags: &Flags, environment: &impl Environment) -> Result<Self, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        Self::merge(flags, file, environment)
+    }
+
+    fn merge(flags: &Flags, file: File, environment: &impl Environment) -> Result<Self, ConfigError> {
+        let backend = flags.backend.clone().or(file.backend).unwrap_or_else(|| "process".to_owned());
+        let mut plugin_dirs = flags.plugin_dirs.clone();
+        plugin_dirs.extend(file.plugin_dirs);
+        let config = Self {
+            listen: flags.listen.clone().or(file.listen).unwrap_or_else(|| "127.0.0.1:3001".to_owned()),
+            data_dir: flags
+                .data_dir
+                .clone()
+                .or(file.data_dir)
+                .unwrap_or_else(|| default_data_dir(environment)),
+            plugin_dirs,
+            allow_anonymous: flags.allow_anonymous || file.allow_anonymous,
+            account_id: file.account_id.unwrap_or_else(|| "000000000000".to_owned()),
+            region: file.region.unwrap_or_else(|| "us-east-1".to_owned()),
+            queue_timeout: seconds("pool.queue_timeout_seconds", file.pool.queue_timeout_seconds, 60.0)?,
+            // Docker and Kubernetes kill 10 and 30 seconds after SIGTERM: there must be time left to clean up.
+            shutdown_grace: seconds("shutdown_grace_seconds", file.shutdown_grace_seconds, 8.0)?,
+            terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 0.5)?,
+            events: file.events.into_policy()?,
+            function_env: file.function_env,
+            backend_config: backend_config(&backend, &file.backends)?,
+            backend_sha256: file.backend_sha256,
+            pool: file.pool.into_config()?,
+            backend,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ConfigError(format!("account_id: `{}` is not 12 digits", self.account_id)));
+        }
+        let listens = self.listen.parse::<SocketAddr>().is_ok()
+            || self
+                .listen
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !listens {
+            return Err(ConfigError(format!(
+                "listen: `{}` is not HOST:PORT, as in 127.0.0.1:3001 (port 0 picks a free one)",
+                self.listen
+            )));
+        }
+        hearth_pool::Pool::new(self.pool.clone())
+            .map(drop)
+            .map_err(|error| ConfigError(format!("pool.{}: {}", error.setting, error.problem)))
+    }
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError(format!("cannot read the settings file {}: {error}", path.display()))
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            ConfigError(format!("settings file {}: {}", path.display(), error.to_string().trim_end()))
+        })
+    }
+}
+
+impl PoolSection {
+    fn into_config(self) -> Result<hearth_pool::Config, ConfigError> {
+        let defaults = hearth_pool::Config::default();
+        let max_waiters = self.max_waiters.unwrap_or(10_000);
+        Ok(hearth_pool::Config {
+            account_concurrency: self.account_concurrency.unwrap_or(defaults.account_concurrency),
+            memory_budget: self.memory_budget_mb.map(MemoryMib),
+            queue: match self.when_full.unwrap_or(WhenFull::Wait) {
+                WhenFull::Wait => QueuePolicy::Wait { max_waiters },
+                WhenFull::Refuse => QueuePolicy::Refuse,
+            },
+            scale_out: match self.scale_out.unwrap_or(ScaleOutName::Eager) {
+                ScaleOutName::Eager => ScaleOut::Eager,
+                ScaleOutName::CostAware => ScaleOut::CostAware,
+            },
+            keep_alive: KeepAlive::Ttl(seconds("pool.keep_alive_seconds", self.keep_alive_seconds, 600.0)?),
+            launches_at_once: self.launches_at_once.unwrap_or(defaults.launches_at_once),
+            ..defaults
+        })
+    }
+}
+
+impl EventsSection {
+    fn into_policy(self) -> Result<event_queue::Policy, ConfigError> {
+        let defaults = event_queue::Policy::default();
+        let delays = self.retry_delays_seconds.map(|delays| {
+            delays.into_iter().map(|delay| seconds("events.retry_delays_seconds", Some(delay), 0.0)).collect()
+        });
+        Ok(event_queue::Policy {
+            retry_delays: delays.transpose()?.unwrap_or(defaults.retry_delays),
+            max_age: seconds("events.max_age_seconds", self.max_age_seconds, defaults.max_age.as_secs_f64())?,
+            ..defaults
+        })
+    }
+}
+
+fn seconds(setting: &str, given: Option<f64>, default: f64) -> Result<Duration, ConfigError> {
+    let value = given.unwrap_or(default);
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| ConfigError(format!("{setting}: {value} is not a length of time in seconds")))
+}
+
+fn default_data_dir(environment: &impl Environment) -> PathBuf {
+    let home = || environment.get("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    environment
+        .get("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(home)
+        .map_or_else(|| PathBuf::from(".hearth"), |data| data.join("hearth"))
+}
+
+/// The section `[backends.<name>]` of the chosen backend; for one that is given by path, the name in
+/// `libhearth_backend_<name>.so`.
+fn backend_config(backend: &str, sections: &BTreeMap<String, toml::Table>) -> Result<String, ConfigError> {
+    let file_name = Path::new(backend).file_name().and_then(|name| name.to_str()).unwrap_or(backend);
+    let name =
+        file_name.trim_start_matches("libhearth_backend_").trim_end_matches(std::env::consts::DLL_SUFFIX);
+    let section = sections.iter().find(|(section, _)| section.replace('-', "_") == name.replace('-', "_"));
+    match section {
+        Some((section, table)) => serde_json::to_string(table)
+            .map_err(|error| ConfigError(format!("backends.{section} cannot be written as JSON: {error}"))),
+        None => Ok(String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Environment for BTreeMap<&str, &str> {
+        fn get(&self, name: &str) -> Option<String> {
+            BTreeMap::get(self, name).map(|value| (*value).to_owned())
+        }
+    }
+
+    fn load(file: &str) -> Result<HostConfig, ConfigError> {
+        let file = toml::from_str(file).map_err(|error| ConfigError(error.to_string()))?;
+        HostConfig::merge(&Flags::default(), file, &BTreeMap::from([("HOME", "/home/me")]))
+    }
+
+    #[test]
+    fn defaults_serve_on_loopback_with_processes() {
+        let config = load("").unwrap();
+        assert_eq!(config.listen, "127.0.0.1:3001");
+        assert_eq!(config.backend, "process");
+        assert_eq!(config.data_dir, Path::new("/home/me/.local/share/hearth"));
+        assert_eq!(config.backend_config, "");
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let flags = Flags { backend: Some("mock".into()), ..Flags::default() };
+        let file = toml::from_str("backend = 'docker'\nlisten = '127.0.0.1:0'").unwrap();
+        let config = HostConfig::merge(&flags, file, &BTreeMap::new()).unwrap();
+        assert_eq!((config.backend.as_str(), config.listen.as_str()), ("mock", "127.0.0.1:0"));
+    }
+
+    #[test]
+    fn the_chosen_backend_gets_its_own_section() {
+        let sections = "[backends.mock]\nlaunch_delay_ms = 5\n[backends.my-own]\nsocket = 'x'\n";
+        let of = |backend: &str| load(&format!("backend = '{backend}'\n{sections}")).unwrap().backend_config;
+        assert_eq!(of("mock"), r#"{"launch_delay_ms":5}"#);
+        assert_eq!(of("/opt/libhearth_backend_my_own.so"), r#"{"socket":"x"}"#);
+        assert_eq!(of("process"), "");
+    }
+
+    #[test]
+    fn what_cannot_hold_is_refused_by_name() {
+        for (file, message) in [
+            ("account_id = '12'", "account_id: `12` is not 12 digits"),
+            (
+                "listen = 'here'",
+                "listen: `here` is not HOST:PORT, as in 127.0.0.1:3001 (port 0 picks a free one)",
+            ),
+            (
+                "shutdown_grace_seconds = -1.0",
+                "shutdown_grace_seconds: -1 is not a length of time in seconds",
+            ),
+        ] {
+            assert_eq!(load(file).unwrap_err().to_string(), message);
+        }
+        let unknown = load("lisen = 'x'").unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `lisen`"), "{unknown}");
+    }
+}

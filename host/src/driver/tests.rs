@@ -1,0 +1,372 @@
+//! The driver over a backend in the same process: exact on paused time, and under load on real threads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use hearth_core::{BackendError, ErrorKind, EventKind, Instance as Answer};
+use hearth_pool::QueuePolicy;
+
+use super::*;
+use crate::catalog::function::{
+    Architecture, Code, FunctionConfig, FunctionKey, ImageCode, LogFormat, Logging, SnapStart, Tracing,
+    VersionName,
+};
+use crate::catalog::{Deploy, Numbers};
+
+const LAUNCH: Duration = Duration::from_millis(500);
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Launches take a while, and fail or die as they are told. It knows what lives.
+#[derive(Default)]
+struct Fake {
+    launches: AtomicU64,
+    /// Launches take no time.
+    instant: bool,
+    /// Launches by number, from 0, that fail.
+    failing: BTreeSet<u64>,
+    /// Launches by number that end before they have answered.
+    dying: BTreeSet<u64>,
+    alive: Mutex<BTreeSet<String>>,
+    most_alive: AtomicUsize,
+    sink: Mutex<Option<Arc<EventSink>>>,
+}
+
+#[async_trait::async_trait]
+impl Backend for Fake {
+    fn info(&self) -> BackendInfo {
+        BackendInfo::default()
+    }
+
+    async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> hearth_core::Result<Answer> {
+        let number = self.launches.fetch_add(1, Ordering::SeqCst);
+        if !self.instant {
+            tokio::time::sleep(LAUNCH).await;
+        }
+        if self.failing.contains(&number) {
+            return Err(BackendError::new(ErrorKind::INTERNAL, "told to fail"));
+        }
+        let mut alive = self.alive.lock().unwrap();
+        alive.insert(spec.instance_id.clone());
+        self.most_alive.fetch_max(alive.len(), Ordering::SeqCst);
+        drop(alive);
+        if self.dying.contains(&number) {
+            self.die(&spec.instance_id);
+        }
+        Ok(Answer {
+            handle: spec.instance_id.clone(),
+            endpoint: "127.0.0.1:1".to_owned(),
+            ..Answer::default()
+        })
+    }
+
+    async fn terminate(&self, _cx: &CallContext, handle: &str, _grace_ms: u64) -> hearth_core::Result<()> {
+        tokio::task::yield_now().await;
+        self.alive.lock().unwrap().remove(handle);
+        Ok(())
+    }
+}
+
+impl Fake {
+    fn die(&self, handle: &str) {
+        let sink = self.sink.lock().unwrap().clone().unwrap();
+        let meta = Meta::from([("reason".to_owned(), "told to die".to_owned())]);
+        hearth_core::HostSink::event(
+            &*sink,
+            hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta },
+        );
+    }
+
+    fn alive(&self) -> usize {
+        self.alive.lock().unwrap().len()
+    }
+}
+
+struct World {
+    driver: Driver,
+    fake: Arc<Fake>,
+    clock: Clock,
+}
+
+impl World {
+    fn new(fake: Fake) -> Self {
+        Self::with(fake, hearth_pool::Config { launches_at_once: 1000, ..hearth_pool::Config::default() })
+    }
+
+    fn with(fake: Fake, pool: hearth_pool::Config) -> Self {
+        let fake = Arc::new(fake);
+        let clock = Clock::start();
+        let settings = Settings { pool, terminate_grace: Duration::ZERO };
+        let metrics = Arc::new(Metrics::new());
+        let driver = Driver::new(fake.clone(), fake.info(), settings, clock, metrics).unwrap();
+        let sink = Arc::new(EventSink::default());
+        sink.connect(&driver);
+        *fake.sink.lock().unwrap() = Some(sink);
+        tokio::spawn(driver.clone().run_timer());
+        Self { driver, fake, clock }
+    }
+
+    fn deploy(&self, number: u32, reserved: Option<u32>) -> Arc<Target> {
+        let target = target(number, &format!("image:{number}"));
+        self.driver.deployed(&target, Limits { reserved, provisioned: 0 });
+        target
+    }
+
+    async fn acquire(&self, target: &Target) -> Result<Reserved, Refused> {
+        self.driver.acquire(target, self.clock.now() + FOR_EVER).await
+    }
+
+    async fn shut_down(&self) -> ShutDown {
+        self.driver.shut_down(FOR_EVER, FOR_EVER, std::future::pending()).await
+    }
+}
+
+/// A function of image `uri`, which needs no code on disk.
+fn target(number: u32, uri: &str) -> Arc<Target> {
+    let key = FunctionKey::new("000000000000", "us-east-1", &format!("f{number}"));
+    let config = FunctionConfig {
+        code: Code::Image(ImageCode { uri: uri.to_owned(), ..ImageCode::default() }),
+        architecture: Architecture::X86_64,
+        role: String::new(),
+        description: String::new(),
+        timeout_seconds: 3,
+        memory_mb: 128,
+        ephemeral_storage_mb: 512,
+        environment: None,
+        kms_key_arn: None,
+        tracing: Tracing::PassThrough,
+        logging: Logging { group: "/aws/lambda/f".to_owned(), format: LogFormat::Text },
+        vpc: None,
+        dead_letter_arn: None,
+        file_systems: Vec::new(),
+        snap_start: SnapStart::default(),
+    };
+    let none = BTreeMap::new();
+    let deploy = Deploy::new(&key, VersionName::Latest, &config, Vec::new(), &none, &none);
+    let numbers = Numbers { function_id: number, reserve_group: number };
+    Arc::new(Target::new(&key, VersionName::Latest, &config, numbers, Arc::new(deploy)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_invocation_gets_the_instance_of_the_first() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    let first = world.acquire(&target).await.unwrap();
+    assert_eq!(world.clock.now(), Timestamp::START + LAUNCH);
+    let name = first.instance().name.clone();
+    first.begin().finish();
+    let second = world.acquire(&target).await.unwrap();
+    assert_eq!(second.instance().name, name);
+    assert_eq!(world.clock.now(), Timestamp::START + LAUNCH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_at_once_are_all_served_after_one_launch() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    let requests: Vec<_> = (0..100)
+        .map(|_| {
+            let (driver, target, deadline) =
+                (world.driver.clone(), target.clone(), world.clock.now() + FOR_EVER);
+            tokio::spawn(async move { driver.acquire(&target, deadline).await.map(Reserved::begin) })
+        })
+        .collect();
+    for request in requests {
+        request.await.unwrap().unwrap().finish();
+    }
+    assert_eq!(world.clock.now(), Timestamp::START + LAUNCH);
+    assert_eq!(world.fake.launches.load(Ordering::SeqCst), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_launch_tells_its_cause_to_whoever_waits() {
+    let world = World::new(Fake { failing: BTreeSet::from([0]), ..Fake::default() });
+    let target = world.deploy(0, None);
+    let refused = world.acquire(&target).await.unwrap_err();
+    assert!(matches!(refused.reason, Refusal::LaunchFailed(_)), "{refused:?}");
+    assert_eq!(refused.launch_error.unwrap().message, "told to fail");
+    world.acquire(&target).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_dies_in_its_launch_is_granted_to_nobody() {
+    let world = World::new(Fake { dying: BTreeSet::from([0]), ..Fake::default() });
+    let target = world.deploy(0, None);
+    let refused = world.acquire(&target).await.unwrap_err();
+    let message = refused.launch_error.unwrap().message.clone();
+    assert_eq!(message, "the instance ended as soon as it was launched: told to die");
+    assert_eq!(world.fake.alive(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_dies_while_it_serves_tells_whoever_waits_for_its_answer() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    let in_flight = world.acquire(&target).await.unwrap().begin();
+    let instance = in_flight.instance().clone();
+    world.fake.die(&instance.handle);
+    assert_eq!(instance.death().await.unwrap()["reason"], "told to die");
+    drop(in_flight);
+    let next = world.acquire(&target).await.unwrap();
+    assert_ne!(next.instance().name, instance.name);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_that_nobody_used_goes_back_and_a_lost_invocation_does_not() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    let reserved = world.acquire(&target).await.unwrap();
+    let name = reserved.instance().name.clone();
+    drop(reserved);
+    let again = world.acquire(&target).await.unwrap();
+    assert_eq!(again.instance().name, name);
+    drop(again.begin());
+    let other = world.acquire(&target).await.unwrap();
+    assert_ne!(other.instance().name, name);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_instance_goes_exactly_when_its_keep_alive_ends() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    world.acquire(&target).await.unwrap().begin().finish();
+    tokio::time::sleep(Duration::from_millis(599_999)).await;
+    assert_eq!(world.fake.alive(), 1);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert_eq!(world.fake.alive(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_lets_what_runs_finish_and_grants_the_new_one() {
+    let world = World::new(Fake::default());
+    let former = world.deploy(0, None);
+    let running = world.acquire(&former).await.unwrap().begin();
+    let latter = target(0, "image:new");
+    world.driver.deployed(&latter, Limits::default());
+    let fresh = world.acquire(&latter).await.unwrap().begin();
+    assert_eq!(fresh.instance().target.deploy.id, latter.deploy.id);
+    assert!(world.fake.alive.lock().unwrap().contains(&running.instance().handle));
+    running.finish();
+    fresh.finish();
+    assert_eq!(world.shut_down().await.left, 0);
+    assert_eq!(world.fake.alive(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_waits_for_what_runs_and_ends_what_arrives_late() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    let running = world.acquire(&target).await.unwrap().begin();
+    let waiting = tokio::spawn({
+        let (driver, target, deadline) = (world.driver.clone(), target.clone(), world.clock.now() + FOR_EVER);
+        async move { driver.acquire(&target, deadline).await.map(drop) }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let (report, ()) = tokio::join!(world.shut_down(), async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        running.finish();
+    });
+    assert_eq!(waiting.await.unwrap().unwrap_err().reason, Refusal::ShuttingDown);
+    assert_eq!(world.fake.launches.load(Ordering::SeqCst), 2);
+    assert_eq!(world.fake.alive(), 0);
+    assert_eq!((report.finished, report.cut_off, report.left), (1, 0, 0));
+    assert_eq!(report.took, Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_cuts_off_what_outlasts_the_grace_period() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    let running = world.acquire(&target).await.unwrap().begin();
+    let instance = running.instance().clone();
+    let invocation = tokio::spawn(async move {
+        instance.death().await;
+        drop(running);
+    });
+    let report = world.driver.shut_down(Duration::from_secs(8), FOR_EVER, std::future::pending()).await;
+    invocation.await.unwrap();
+    assert_eq!((report.finished, report.cut_off, report.left), (0, 1, 0));
+    assert_eq!(world.fake.alive(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evict_says_how_many_there_were() {
+    let world = World::new(Fake::default());
+    let target = world.deploy(0, None);
+    assert_eq!(world.driver.evict(&target), 0);
+    world.acquire(&target).await.unwrap().begin().finish();
+    assert_eq!(world.driver.evict(&target), 1);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.fake.alive(), 0);
+}
+
+/// A random number, the same for the same seed.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed >> 33
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn random_work_from_many_tasks_keeps_the_caps_and_leaks_nothing() {
+    const TASKS: u64 = 16;
+    const OPERATIONS: u64 = 5_000;
+    const CAP: u32 = 6;
+    let pool = hearth_pool::Config {
+        account_concurrency: 20,
+        queue: QueuePolicy::Wait { max_waiters: 10_000 },
+        backoff_min: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(2),
+        ..hearth_pool::Config::default()
+    };
+    let world = Arc::new(World::with(
+        Fake { instant: true, failing: (0..100_000).step_by(7).collect(), ..Fake::default() },
+        pool,
+    ));
+    let targets: Vec<_> = (0..4).map(|number| world.deploy(number, (number == 0).then_some(CAP))).collect();
+    let held: Arc<Vec<AtomicUsize>> = Arc::new(targets.iter().map(|_| AtomicUsize::new(0)).collect());
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|seed| {
+            let (world, targets, held) = (world.clone(), targets.clone(), held.clone());
+            tokio::spawn(async move {
+                let mut seed = seed;
+                for _ in 0..OPERATIONS {
+                    let choice = usize::try_from(next(&mut seed)).unwrap() % targets.len();
+                    operate(&world, &targets[choice], &held[choice], next(&mut seed)).await;
+                    assert!(held[0].load(Ordering::SeqCst) <= CAP as usize);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let report = world.shut_down().await;
+    assert_eq!(report.left, 0);
+    assert_eq!(world.fake.alive(), 0);
+    assert_eq!(world.driver.snapshot().memory_used, MemoryMib(0));
+    assert!(world.driver.state().waiting.is_empty());
+    assert!(world.driver.state().by_handle.is_empty());
+}
+
+/// Acquires, and then does what the dice say.
+async fn operate(world: &World, target: &Target, held: &AtomicUsize, dice: u64) {
+    let acquire = world.acquire(target);
+    let acquired = if dice.is_multiple_of(5) {
+        // Goes away after a moment, granted or not.
+        tokio::select! { biased; acquired = acquire => acquired, () = tokio::task::yield_now() => return }
+    } else {
+        acquire.await
+    };
+    let Ok(reserved) = acquired else { return };
+    held.fetch_add(1, Ordering::SeqCst);
+    if dice.is_multiple_of(3) {
+        tokio::task::yield_now().await;
+    }
+    held.fetch_sub(1, Ordering::SeqCst);
+    match dice % 50 {
+        0 => world.fake.die(&reserved.instance().handle.clone()),
+        1 => reserved.discard(),
+        2 => drop(reserved.begin()),
+        3 => drop(reserved),
+        _ => reserved.begin().finish(),
+    }
+}

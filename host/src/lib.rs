@@ -1,0 +1,27 @@
+//! The host of Hearth: loads a backend, drives the pool, serves the Lambda API.
+//!
+//! ```text
+//! client ─HTTP─► api ─► invoke ─► driver ── (now, Event) ──► pool::Pool
+//!                         │  ▲       ▲                          │
+//!                         │  └ Lease ┤◄── Effect, next_deadline ┘
+//!                         ▼          └──► core::Backend ─► .so ─► processes, containers, pods
+//!            HTTP to the instance ─► rie ─► Runtime API ─► the function
+//! ```
+//!
+//! Only [`api`] knows AWS's JSON, headers, ARNs and error names. Only [`config`] reads files of settings and the
+//! environment. Only [`clock`] reads time. [`serve`] is the one place that knows all parts.
+
+pub mod api;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod detach;
+pub mod driver;
+pub mod event_queue;
+pub mod invoke;
+pub mod metrics;
+pub mod plugin;
+pub mod serve;
+pub mod server;

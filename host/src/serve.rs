@@ -1,0 +1,223 @@
+//! Puts the parts together and runs them: the only module that knows all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_core::{Backend, CallContext, HostInfo, Meta};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use uuid::Uuid;
+
+use crate::api::{self, ApiState, admin};
+use crate::catalog::{self, Catalog, Deployer};
+use crate::clock::Clock;
+use crate::config::HostConfig;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::driver::{self, Driver, EventSink, ShutDown};
+use crate::event_queue::{self, EventQueue};
+use crate::invoke::Invoker;
+use crate::metrics::Metrics;
+use crate::plugin::{self, LoadOptions, SearchPath};
+use crate::server::Server;
+
+/// How often the backend is asked to remove what an earlier run left behind.
+const REAP_EVERY: Duration = Duration::from_secs(60);
+/// How long instances may take to go once nothing runs in them any more.
+const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the last answers may take to reach their clients.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why the host does not start. Each is one line for people.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {error}; choose another with --listen HOST:PORT (port 0 picks a free one)"
+    )]
+    Listen {
+        /// As configured.
+        address: String,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// The address can be reached from elsewhere, and anybody may invoke.
+    #[error(
+        "{0} can be reached from other machines, and whoever reaches it may run code here; listen on 127.0.0.1, or \
+         say --allow-anonymous if that is what you want"
+    )]
+    Exposed(std::net::SocketAddr),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The backend cannot be found.
+    #[error(transparent)]
+    Search(#[from] plugin::SearchError),
+    /// The backend cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] plugin::LoadError),
+    /// What is deployed cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] catalog::OpenError),
+    /// Accepted events cannot be read.
+    #[error(transparent)]
+    Events(#[from] event_queue::StoreError),
+    /// The pool cannot hold what is asked of it.
+    #[error("{0}")]
+    Pool(#[from] hearth_pool::ConfigError),
+    /// The system does not let the host hear of signals.
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then ends everything that it began. A second signal cuts the grace short.
+pub async fn serve(
+    config: HostConfig,
+    search: SearchPath,
+    log_filter: String,
+) -> Result<ShutDown, StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let server = listen(&config).await?;
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let clock = Clock::start();
+    let metrics = Arc::new(Metrics::new());
+
+    let sink = Arc::new(EventSink::default());
+    let loaded = load(&config, &data_dir, &search, log_filter, Arc::clone(&sink)).await?;
+    let settings = driver::Settings { pool: config.pool.clone(), terminate_grace: config.terminate_grace };
+    let backend = Arc::clone(&loaded.backend);
+    let driver = Driver::new(loaded.backend, loaded.info, settings, clock, Arc::clone(&metrics))?;
+    sink.connect(&driver);
+    reap(backend.as_ref()).await;
+
+    let catalog = Catalog::open(catalog::Settings {
+        data_dir: data_dir.path().to_owned(),
+        wall_clock: Clock::wall,
+        function_env: config.function_env.clone(),
+    })
+    .await?;
+    let events = EventQueue::open(data_dir.path(), config.events.clone()).await?;
+    let timer = tokio::spawn(driver.clone().run_timer());
+    catalog.start(Arc::new(driver.clone()) as Arc<dyn Deployer>).await;
+    let reaper = tokio::spawn(reap_for_ever(Arc::clone(&backend)));
+
+    let invoker = Invoker::new(driver.clone(), clock, Arc::clone(&metrics), config.queue_timeout);
+    let events_runner = tokio::spawn(events.clone().run(catalog.clone(), invoker.clone()));
+    let settings = api::Settings {
+        account: config.account_id.clone(),
+        region: config.region.clone(),
+        account_concurrency: config.pool.account_concurrency,
+    };
+    let admin = admin::AdminState { catalog: catalog.clone(), driver: driver.clone(), metrics, clock };
+    let router = api::router(Arc::new(ApiState { catalog: catalog.clone(), invoker, events, settings }))
+        .merge(admin::router(admin));
+
+    announce(&server, &driver);
+    server.run(router, signals.next()).await;
+
+    tracing::info!(grace = ?config.shutdown_grace, "stopping; a second signal ends the grace period");
+    let report = driver.shut_down(config.shutdown_grace, TERMINATE_LIMIT, signals.next()).await;
+    server.close(FLUSH_LIMIT).await;
+    for task in [reaper, timer, events_runner] {
+        task.abort();
+    }
+    catalog.close().await;
+    if let Err(error) = backend.shutdown(&context()).await {
+        tracing::warn!(%error, "the backend did not shut down cleanly");
+    }
+    Ok(report)
+}
+
+async fn listen(config: &HostConfig) -> Result<Server, StartError> {
+    let failed = |error| StartError::Listen { address: config.listen.clone(), error };
+    let server = Server::bind(&config.listen).await.map_err(failed)?;
+    let address = server.local_addr().map_err(failed)?;
+    if address.ip().is_loopback() || config.allow_anonymous {
+        Ok(server)
+    } else {
+        Err(StartError::Exposed(address))
+    }
+}
+
+async fn load(
+    config: &HostConfig,
+    data_dir: &DataDir,
+    search: &SearchPath,
+    log_filter: String,
+    sink: Arc<EventSink>,
+) -> Result<plugin::Loaded, StartError> {
+    let path = plugin::search(&config.backend, search)?;
+    let state_dir = data_dir.backend_dir(&plugin::describe(&path)?.name)?;
+    let host_info = HostInfo {
+        owner: data_dir.owner().to_owned(),
+        epoch: Uuid::new_v4().simple().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        artifacts_url: None,
+        artifacts_token: None,
+        state_dir: state_dir.display().to_string(),
+        meta: Meta::new(),
+    };
+    let options = LoadOptions {
+        config_json: config.backend_config.clone(),
+        host_info,
+        log_filter,
+        sha256: config.backend_sha256.clone(),
+    };
+    Ok(plugin::load(&path, options, sink).await?)
+}
+
+fn context() -> CallContext {
+    CallContext { request_id: String::new(), budget_ms: 0, meta: Meta::new() }
+}
+
+/// Removes what an earlier, killed run left behind.
+async fn reap(backend: &dyn Backend) {
+    match backend.reap(&context()).await {
+        Ok(report) => {
+            if !report.removed.is_empty() {
+                tracing::info!(instances = report.removed.len(), "removed what an earlier run left behind");
+            }
+            for failure in report.failed {
+                tracing::warn!(failure, "cannot remove what an earlier run left behind");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot look for what an earlier run left behind"),
+    }
+}
+
+async fn reap_for_ever(backend: Arc<dyn Backend>) {
+    loop {
+        tokio::time::sleep(REAP_EVERY).await;
+        reap(backend.as_ref()).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the one line that people and scripts wait for")]
+fn announce(server: &Server, driver: &Driver) {
+    let info = driver.backend_info();
+    if let Ok(address) = server.local_addr() {
+        println!(
+            "hearth {} listening on http://{address} (backend {} {})",
+            env!("CARGO_PKG_VERSION"),
+            info.name,
+            info.version
+        );
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

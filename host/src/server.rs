@@ -1,0 +1,87 @@
+//! Accepts connections and serves them until it is told to stop.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a client may take to send the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after the system refused a connection for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The HTTP side of the host.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    connections: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Server {
+    /// Takes the address; nothing is accepted yet.
+    pub async fn bind(address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, connections: TaskTracker::new(), closing: CancellationToken::new() })
+    }
+
+    /// The address, with the port that the system chose where 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` completes. Connections stay open; [`close`](Self::close) ends them.
+    pub async fn run(&self, router: Router, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut stop => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    self.connections.spawn(serve(stream, router.clone(), self.closing.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Lets every connection finish the request that it serves, and waits for that up to `limit`.
+    pub async fn close(self, limit: Duration) {
+        drop(self.listener);
+        self.closing.cancel();
+        self.connections.close();
+        let _ran_over = tokio::time::timeout(limit, self.connections.wait()).await;
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router, closing: CancellationToken) {
+    // Answers are small and must leave at once.
+    let _best_effort = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
