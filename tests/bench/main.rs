@@ -1,0 +1,42 @@
+//! `hearth-bench`: figures over the real binary. `cargo xtask bench` builds and runs it.
+
+mod figures;
+mod invoke;
+mod load;
+mod nginx;
+
+use std::process::ExitCode;
+
+use hearth_tests::{Problem, Result};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            report(&format!("hearth-bench: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["invoke"] => print(&invoke::measure()?.table()),
+        ["invoke", "--json"] => print(&invoke::measure()?.json()),
+        _ => return Err(Problem::new("usage: hearth-bench invoke [--json]")),
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+/// Tells how far it is, beside the figures.
+#[expect(clippy::print_stderr, reason = "people wait for minutes, and standard output is for figures")]
+fn report(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,10 @@
+//! Black-box suites: the real binary, the real plugins, from outside.
+#![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failure is a panic")]
+
+mod cli;
+mod durability;
+mod faults;
+mod plugins;
+mod shutdown;
+mod support;
+mod tidy;

@@ -1,0 +1,102 @@
+//! The plugins in `tests/plugins`, built, and what can be made of them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use hearth_core::foreign::RawDescriptor;
+use tempfile::TempDir;
+
+/// Offsets in a plugin's descriptor, which are frozen.
+pub(super) const ABI_MAJOR: usize = 16;
+pub(super) const PANIC_STRATEGY: usize = 24;
+
+/// Where `cargo build` has put the corpus.
+static BUILT: LazyLock<PathBuf> = LazyLock::new(build);
+
+/// The library of a package of the corpus.
+pub(super) fn library(name: &str) -> PathBuf {
+    BUILT.join(format!("libplugin_{}.so", name.replace('-', "_")))
+}
+
+/// The program of a package of the corpus.
+pub(super) fn program(name: &str) -> PathBuf {
+    BUILT.join(name)
+}
+
+/// Builds the corpus beside Hearth itself, with the same versions of everything, so that little is left to build.
+fn build() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = tests.join("plugins");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
+    // Several test processes may come here at once.
+    let lock = File::create(target.join("tmp/plugins.lock")).expect("a lock file");
+    lock.lock().expect("the lock");
+    fs::copy(tests.join("../Cargo.lock"), corpus.join("Cargo.lock")).expect("the main lock file");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--target-dir"])
+        .arg(target)
+        .current_dir(&corpus)
+        .output()
+        .expect("cargo");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join("debug")
+}
+
+/// A folder for files that are made of the corpus.
+pub(super) struct Workshop(TempDir);
+
+impl Workshop {
+    pub(super) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A file with this content.
+    pub(super) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("it can be written");
+        path
+    }
+
+    /// A copy of the well-built plugin.
+    pub(super) fn copy(&self, name: &str) -> PathBuf {
+        self.file(name, &well_built())
+    }
+
+    /// A copy of the well-built plugin with one byte changed.
+    pub(super) fn patched(&self, name: &str, offset: usize, byte: u8) -> PathBuf {
+        let mut content = well_built();
+        content[offset] = byte;
+        self.file(name, &content)
+    }
+
+    /// The same, but `offset` counts from the beginning of the descriptor.
+    pub(super) fn redescribed(&self, name: &str, offset: usize, byte: u8) -> PathBuf {
+        self.patched(name, descriptor_at() + offset, byte)
+    }
+
+    /// The first `length` bytes of the well-built plugin.
+    pub(super) fn truncated(&self, name: &str, length: u64) -> PathBuf {
+        let path = self.copy(name);
+        File::options().write(true).open(&path).and_then(|file| file.set_len(length)).expect("it can be cut");
+        path
+    }
+}
+
+fn well_built() -> Vec<u8> {
+    fs::read(library("awkward")).expect("it was built")
+}
+
+fn descriptor_at() -> usize {
+    let content = well_built();
+    let hits = content.windows(RawDescriptor::MAGIC.len()).enumerate();
+    let mut hits = hits.filter(|(at, bytes)| {
+        *bytes == RawDescriptor::MAGIC && hearth_core::foreign::Descriptor::parse(&content[*at..]).is_some()
+    });
+    hits.next().expect("a descriptor").0
+}

@@ -1,0 +1,174 @@
+//! `cargo xtask test`: sets up what the tests need and runs them, ring by ring.
+
+mod counts;
+mod watched;
+
+use std::process::{Command, ExitCode};
+
+use clap::{Args, ValueEnum};
+use hearth_tests::{Binaries, Stopwatch};
+
+use crate::cargo::{self, cargo};
+use crate::python;
+use crate::screen::{self, GREEN, RED};
+
+use self::counts::Counts;
+
+/// Set up what the tests need, and run them
+#[derive(Args, Debug)]
+pub(crate) struct Test {
+    /// Which tests; all of them if none is named
+    #[arg(value_enum)]
+    ring: Option<Ring>,
+}
+
+/// The inner rings are exact and fast, the outer ones are as real as can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ring {
+    /// The pool, under generated events and virtual time
+    Pool,
+    /// The parts of the host and the backends, each in its own process
+    Host,
+    /// The real binary and the real plugins, from outside, with the real clients of AWS
+    E2e,
+}
+
+/// How a ring went.
+struct Row {
+    name: &'static str,
+    counts: Counts,
+    seconds: f64,
+}
+
+impl Test {
+    /// All rings.
+    pub(crate) fn everything() -> Self {
+        Self { ring: None }
+    }
+
+    /// Runs the rings, each to its end even if it fails, and closes with how many tests passed.
+    pub(crate) fn run(&self) -> ExitCode {
+        let rings = self.ring.map_or_else(|| Ring::value_variants().to_vec(), |ring| vec![ring]);
+        let has_nextest = cargo::has("nextest");
+        let mut rows = Vec::new();
+        let binaries = if rings == [Ring::Pool] { None } else { build(&mut rows) };
+        if rows.is_empty() {
+            for ring in rings {
+                let running = Stopwatch::start();
+                let counts = ring.run(has_nextest, binaries.as_ref());
+                rows.push(Row { name: ring.name(), counts, seconds: running.elapsed().as_secs_f64() });
+            }
+        }
+        close(&rows)
+    }
+}
+
+/// Builds everything once, the way each ring needs it. A failure becomes a row of its own.
+fn build(rows: &mut Vec<Row>) -> Option<Binaries> {
+    screen::title("Building");
+    let building = Stopwatch::start();
+    let built = cargo::build(&["--workspace", "--all-targets"]);
+    let seconds = building.elapsed().as_secs_f64();
+    built
+        .inspect_err(screen::problem)
+        .inspect_err(|_| rows.push(Row { name: "build", counts: Counts::FAILURE, seconds }))
+        .ok()
+}
+
+impl Ring {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Host => "host",
+            Self::E2e => "e2e",
+        }
+    }
+
+    fn run(self, has_nextest: bool, binaries: Option<&Binaries>) -> Counts {
+        screen::title(format_args!("Tests: {}", self.name()));
+        let mut counts = Counts::default();
+        for command in self.rust_suites(has_nextest, binaries.is_some()) {
+            counts += watched::run(with_binaries(command, binaries));
+        }
+        if self == Self::E2e {
+            counts += client_suites(binaries);
+        }
+        counts
+    }
+
+    /// The commands that run this ring's tests in Rust. Where everything is built already, they choose among it
+    /// instead of building a selection with other features.
+    fn rust_suites(self, has_nextest: bool, is_all_built: bool) -> Vec<Command> {
+        let selection: &[&str] = match self {
+            Self::Pool => &["--package", "hearth-pool"],
+            Self::Host => &["--workspace", "--exclude", "hearth-pool", "--exclude", "hearth-tests"],
+            Self::E2e => &["--package", "hearth-tests"],
+        };
+        let filter = match self {
+            Self::Pool => "package(=hearth-pool)",
+            Self::Host => "not package(=hearth-pool) and not package(=hearth-tests)",
+            Self::E2e => "package(=hearth-tests)",
+        };
+        let mut suites = Vec::new();
+        if has_nextest && is_all_built {
+            let args = ["nextest", "run", "--workspace", "--no-fail-fast", "-E", filter];
+            suites.push(cargo(args));
+        } else if has_nextest {
+            suites.push(cargo(["nextest", "run", "--no-fail-fast"].iter().chain(selection)));
+        } else {
+            suites.push(cargo(
+                ["test", "--no-fail-fast", "--lib", "--bins", "--tests"].iter().chain(selection),
+            ));
+        }
+        if self != Self::E2e {
+            suites.push(cargo(["test", "--doc", "--no-fail-fast"].iter().chain(selection)));
+        }
+        suites
+    }
+}
+
+/// The suites with boto3 and the aws CLI.
+fn client_suites(binaries: Option<&Binaries>) -> Counts {
+    match python::with_test_packages() {
+        Ok(python) => {
+            let mut pytest = Command::new(python);
+            pytest.args(["-m", "pytest", "tests/clients"]).current_dir(cargo::root());
+            watched::run(with_binaries(pytest, binaries))
+        }
+        Err(problem) => {
+            screen::problem(&problem);
+            Counts::FAILURE
+        }
+    }
+}
+
+fn with_binaries(mut command: Command, binaries: Option<&Binaries>) -> Command {
+    if let Some(binaries) = binaries {
+        command.env("HEARTH_BIN", &binaries.hearth).env("HEARTH_PLUGIN_PATH", &binaries.plugins);
+    }
+    command
+}
+
+/// Prints the summary. The last line has one form, so that programs can read it.
+fn close(rows: &[Row]) -> ExitCode {
+    screen::title("Summary");
+    let heads = ["RING", "PASSED", "FAILED", "SKIPPED", "SECONDS"];
+    let mut cells = vec![heads.map(str::to_owned).to_vec()];
+    cells.extend(rows.iter().map(|Row { name, counts, seconds }| {
+        let Counts { passed, failed, skipped } = counts;
+        vec![
+            (*name).to_owned(),
+            passed.to_string(),
+            failed.to_string(),
+            skipped.to_string(),
+            format!("{seconds:.1}"),
+        ]
+    }));
+    screen::table(&cells);
+    let all = rows.iter().fold(Counts::default(), |all, row| all + row.counts);
+    let verdict =
+        if all.failed == 0 { format!("{GREEN}passed{GREEN:#}") } else { format!("{RED}failed{RED:#}") };
+    anstream::println!("\n{verdict}");
+    anstream::println!("{all}");
+    if all.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
