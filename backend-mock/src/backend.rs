@@ -11,7 +11,7 @@ use hearth_core::{
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::config::{Config, InvocationAct, LaunchAct, TerminationAct};
+use crate::config::{CallAct, Config, InvocationAct, LaunchAct};
 use crate::endpoint;
 use crate::instance::{Instance, Phase};
 use crate::log;
@@ -21,9 +21,11 @@ use crate::script::Script;
 #[derive(Debug)]
 pub struct Mock {
     shared: Arc<Shared>,
+    prepare_delay: Duration,
     launch_delay: Duration,
+    preparations: Script<CallAct>,
     launches: Script<LaunchAct>,
-    terminations: Script<TerminationAct>,
+    terminations: Script<CallAct>,
     check_token: bool,
 }
 
@@ -39,7 +41,8 @@ pub(crate) struct Shared {
 impl Plugin for Mock {
     type Config = Config;
 
-    const CAPABILITIES: Capabilities = Capabilities::INSPECT
+    const CAPABILITIES: Capabilities = Capabilities::PREPARE
+        .with(Capabilities::INSPECT)
         .with(Capabilities::LIST)
         .with(Capabilities::LOGS)
         .with(Capabilities::STATS)
@@ -48,20 +51,20 @@ impl Plugin for Mock {
         .with(Capabilities::SHUTDOWN);
 
     async fn create(config: Config, host: Host) -> Result<Self> {
-        let Config { launch_delay_ms, answer_delay_ms, check_token, launches, invocations, terminations } =
-            config;
         let shared = Shared {
             host,
             instances: Mutex::default(),
-            answer_delay: Duration::from_millis(answer_delay_ms),
-            invocations: Script::new(invocations),
+            answer_delay: Duration::from_millis(config.answer_delay_ms),
+            invocations: Script::new(config.invocations),
         };
         Ok(Self {
             shared: Arc::new(shared),
-            launch_delay: Duration::from_millis(launch_delay_ms),
-            launches: Script::new(launches),
-            terminations: Script::new(terminations),
-            check_token,
+            prepare_delay: Duration::from_millis(config.prepare_delay_ms),
+            launch_delay: Duration::from_millis(config.launch_delay_ms),
+            preparations: Script::new(config.preparations),
+            launches: Script::new(config.launches),
+            terminations: Script::new(config.terminations),
+            check_token: config.check_token,
         })
     }
 }
@@ -70,6 +73,11 @@ impl Plugin for Mock {
 impl Backend for Mock {
     fn info(&self) -> BackendInfo {
         BackendInfo::new("mock", env!("CARGO_PKG_VERSION"), Self::CAPABILITIES)
+    }
+
+    async fn prepare(&self, _cx: &CallContext, spec: &LaunchSpec) -> Result<()> {
+        sleep_unless_zero(self.prepare_delay).await;
+        perform(self.preparations.next(&spec.function)).await
     }
 
     async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> Result<Launched> {
@@ -97,12 +105,7 @@ impl Backend for Mock {
 
     async fn terminate(&self, _cx: &CallContext, handle: &str, grace_ms: u64) -> Result<()> {
         let Some(instance) = self.shared.instances().get(handle).cloned() else { return Ok(()) };
-        match self.terminations.next(&instance.function) {
-            None => {}
-            Some(TerminationAct::Delay { ms }) => sleep(Duration::from_millis(*ms)).await,
-            Some(TerminationAct::Fail(failure)) => return Err(failure.into()),
-            Some(TerminationAct::Hang) => std::future::pending().await,
-        }
+        perform(self.terminations.next(&instance.function)).await?;
         instance.enter(Phase::Ending);
         instance.finish(Duration::from_millis(grace_ms)).await;
         self.shared.remove(handle);
@@ -204,6 +207,18 @@ impl Shared {
 
     fn instances(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Instance>>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn perform(act: Option<&CallAct>) -> Result<()> {
+    match act {
+        None => Ok(()),
+        Some(CallAct::Delay { ms }) => {
+            sleep(Duration::from_millis(*ms)).await;
+            Ok(())
+        }
+        Some(CallAct::Fail(failure)) => Err(failure.into()),
+        Some(CallAct::Hang) => std::future::pending().await,
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// How long the preparation of each deploy takes.
+    pub prepare_delay_ms: u64,
     /// How long each launch takes.
     pub launch_delay_ms: u64,
     /// How long each invocation takes.
@@ -14,12 +16,14 @@ pub struct Config {
     /// Whether an invocation without the instance's token is refused. Without the check, anything that can
     /// reach the port can measure an instance by itself.
     pub check_token: bool,
+    /// Preparations that go another way.
+    pub preparations: Vec<Rule<CallAct>>,
     /// Launches that go another way.
     pub launches: Vec<Rule<LaunchAct>>,
     /// Invocations that go another way.
     pub invocations: Vec<Rule<InvocationAct>>,
     /// Terminations that go another way.
-    pub terminations: Vec<Rule<TerminationAct>>,
+    pub terminations: Vec<Rule<CallAct>>,
 }
 
 /// Something that happens at the n-th operation, and at those that follow it if it says so. Where several rules
@@ -99,18 +103,18 @@ pub enum InvocationAct {
     CutOff,
 }
 
-/// What a termination does.
+/// What a preparation or a termination does.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum TerminationAct {
+pub enum CallAct {
     /// It takes this much longer.
     Delay {
         /// Milliseconds.
         ms: u64,
     },
-    /// It fails; the instance stays.
+    /// It fails, and nothing is changed by it.
     Fail(Failure),
-    /// It never ends; the instance stays.
+    /// It never ends, and nothing is changed by it.
     Hang,
 }
 
@@ -148,9 +152,11 @@ pub enum FailureKind {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            prepare_delay_ms: 0,
             launch_delay_ms: 0,
             answer_delay_ms: 0,
             check_token: true,
+            preparations: Vec::new(),
             launches: Vec::new(),
             invocations: Vec::new(),
             terminations: Vec::new(),

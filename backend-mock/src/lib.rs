@@ -9,6 +9,7 @@
 //! backend = "mock"
 //!
 //! [backends.mock]
+//! prepare_delay_ms = 1000      # every deploy takes this long to become active
 //! launch_delay_ms = 200        # every launch takes this long
 //! answer_delay_ms = 5          # every invocation takes this long
 //!
@@ -37,6 +38,6 @@ mod log;
 mod script;
 
 pub use self::backend::Mock;
-pub use self::config::{Config, Failure, InvocationAct, LaunchAct, Rule, TerminationAct};
+pub use self::config::{CallAct, Config, Failure, InvocationAct, LaunchAct, Rule};
 
 hearth_core::export_backend!(Mock, "mock");

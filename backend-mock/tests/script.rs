@@ -225,6 +225,18 @@ async fn an_instance_may_exit_by_itself() {
 }
 
 #[tokio::test]
+async fn a_preparation_fails_as_the_script_says() {
+    let failure = json!({ "fail": { "message": "no such image", "kind": "spec_rejected" } });
+    let fixture = Fixture::new(json!({ "preparations": [{ "nth": 2, "do": failure }] })).await;
+    let prepare = || async {
+        let outcome = fixture.backend.prepare(&CallContext::default(), &LaunchSpec::default()).await;
+        outcome.map_err(|error| (error.kind, error.message))
+    };
+    assert_eq!(prepare().await, Ok(()));
+    assert_eq!(prepare().await, Err((ErrorKind::SPEC_REJECTED, "no such image".to_owned())));
+}
+
+#[tokio::test]
 async fn a_launch_fails_as_the_script_says_and_leaves_nothing() {
     let failure = json!({ "fail": { "message": "no room", "kind": "no_capacity", "retryable": true } });
     let fixture = Fixture::new(json!({ "launches": [{ "nth": 1, "do": failure }] })).await;
@@ -307,8 +319,8 @@ fn a_mistyped_script_is_refused_with_what_exists() {
     let refused = |config: Value| serde_json::from_value::<Config>(config).expect_err("mistyped").to_string();
     assert_eq!(
         refused(json!({ "launch_delay": 1 })),
-        "unknown field `launch_delay`, expected one of `launch_delay_ms`, `answer_delay_ms`, `check_token`, \
-         `launches`, `invocations`, `terminations`"
+        "unknown field `launch_delay`, expected one of `prepare_delay_ms`, `launch_delay_ms`, `answer_delay_ms`, \
+         `check_token`, `preparations`, `launches`, `invocations`, `terminations`"
     );
     assert_eq!(
         refused(json!({ "terminations": [{ "nth": 1, "do": "crash" }] })),

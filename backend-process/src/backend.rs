@@ -159,6 +159,7 @@ impl ProcessBackend {
             slots: spec.slots.max(1) as usize,
             init_limit: Duration::from_millis(spec.init_timeout_ms),
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
+            stream_limit: InstanceConfig::STREAM_LIMIT,
             listen: ([127, 0, 0, 1], 0).into(),
             runtime_api: ([127, 0, 0, 1], 0).into(),
             admission: Admission::Bearer(spec.token.clone()),

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// A name that says what is in a folder, from the parts that it is made of.
 pub(crate) fn name_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let digest = parts.into_iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
+    let digest = parts.into_iter().fold(Sha256::new(), Digest::chain_update).finalize();
     digest.iter().fold(String::new(), |mut name, byte| {
         // Writing to a string cannot fail.
         let _ = write!(name, "{byte:02x}");

@@ -17,7 +17,7 @@ while read -r verb group; do
         - ) case $groups in *" $group "*) groups="${groups%% $group *}${groups#* $group }" ;; esac ;;
     esac
 done
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 "#;
 
 /// The guard, while the host lives. Dropping it ends it.

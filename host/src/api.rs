@@ -73,11 +73,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            account: "000000000000".to_owned(),
-            region: "us-east-1".to_owned(),
-            account_concurrency: 1000,
-        }
+        Self { account: "000000000000".to_owned(), region: "us-east-1".to_owned(), account_concurrency: 1000 }
     }
 }
 
@@ -105,7 +101,10 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
     let routes: [(&str, MethodRouter<Arc<ApiState>>); 11] = [
         ("/2015-03-31/functions", get(functions::list).post(functions::create)),
         ("/2015-03-31/functions/{name}", get(functions::get).delete(functions::delete)),
-        ("/2015-03-31/functions/{name}/configuration", get(functions::get_configuration).put(updates::configuration)),
+        (
+            "/2015-03-31/functions/{name}/configuration",
+            get(functions::get_configuration).put(updates::configuration),
+        ),
         ("/2015-03-31/functions/{name}/code", put(updates::code)),
         ("/2015-03-31/functions/{name}/versions", get(versions::list).post(versions::publish)),
         ("/2015-03-31/functions/{name}/aliases", get(aliases::list).post(aliases::create)),

@@ -25,7 +25,7 @@ use writer::{Job, Writer};
 
 pub use deploy::{Deploy, DeployId};
 pub use target::{FunctionRef, Limits, Numbers, ResolveError, Target};
-pub use writer::{AliasChange, ChangeError, NewFunction, NewLayerVersion};
+pub use writer::{AliasChange, ChangeError, NewFunction, NewLayerVersion, RoutingChange};
 
 pub mod alias;
 mod deploy;
@@ -232,7 +232,9 @@ impl Catalog {
         description: Option<String>,
     ) -> Result<(Arc<Function>, Arc<Version>), ChangeError> {
         let (function, version) = self
-            .change(move |writer| writer.publish(&key, revision.as_deref(), code_sha256.as_deref(), description))
+            .change(move |writer| {
+                writer.publish(&key, revision.as_deref(), code_sha256.as_deref(), description)
+            })
             .await??;
         self.begin_deploys(&function);
         self.prepare_later(version.target.iter().cloned().collect());
@@ -250,7 +252,11 @@ impl Catalog {
     }
 
     /// Sets the reserved concurrency, or removes it.
-    pub async fn reserve_concurrency(&self, key: FunctionKey, reserved: Option<u32>) -> Result<(), ChangeError> {
+    pub async fn reserve_concurrency(
+        &self,
+        key: FunctionKey,
+        reserved: Option<u32>,
+    ) -> Result<(), ChangeError> {
         self.change(move |writer| writer.reserve(&key, reserved)).await?
     }
 
@@ -285,7 +291,10 @@ impl Catalog {
     }
 
     /// Publishes the next version of a layer.
-    pub async fn publish_layer_version(&self, new: NewLayerVersion) -> Result<Arc<LayerVersion>, ChangeError> {
+    pub async fn publish_layer_version(
+        &self,
+        new: NewLayerVersion,
+    ) -> Result<Arc<LayerVersion>, ChangeError> {
         self.change(move |writer| writer.publish_layer_version(new)).await?
     }
 

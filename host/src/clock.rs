@@ -1,5 +1,7 @@
 //! The only reader of time in the host. Everything else is told.
 
+use std::time::Duration;
+
 use hearth_pool::Timestamp;
 use tokio::time::Instant;
 
@@ -29,6 +31,12 @@ impl Clock {
             Some(instant) if moment != Timestamp::NEVER => tokio::time::sleep_until(instant).await,
             _ => std::future::pending().await,
         }
+    }
+
+    /// The moment so long from now, for a timer of the runtime.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn after(duration: Duration) -> Instant {
+        Instant::now() + duration
     }
 
     /// The date and time of the world, for what is shown and stored.

@@ -111,11 +111,11 @@ pub async fn serve(
         .merge(admin::router(admin));
 
     announce(&server, &driver);
-    server.run(router, signals.next()).await;
+    let connections = server.run(router, signals.next()).await;
 
     tracing::info!(grace = ?config.shutdown_grace, "stopping; a second signal ends the grace period");
     let report = driver.shut_down(config.shutdown_grace, TERMINATE_LIMIT, signals.next()).await;
-    server.close(FLUSH_LIMIT).await;
+    connections.close(FLUSH_LIMIT).await;
     for task in [reaper, timer, events_runner] {
         task.abort();
     }

@@ -17,19 +17,23 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The HTTP side of the host.
+/// An address that is listened on.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    connections: TaskTracker,
+}
+
+/// Connections that were accepted.
+#[derive(Debug, Default)]
+pub struct Connections {
+    tasks: TaskTracker,
     closing: CancellationToken,
 }
 
 impl Server {
     /// Takes the address; nothing is accepted yet.
     pub async fn bind(address: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, connections: TaskTracker::new(), closing: CancellationToken::new() })
+        Ok(Self { listener: TcpListener::bind(address).await? })
     }
 
     /// The address, with the port that the system chose where 0 was asked for.
@@ -37,17 +41,19 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` completes. Connections stay open; [`close`](Self::close) ends them.
-    pub async fn run(&self, router: Router, stop: impl Future<Output = ()>) {
+    /// Accepts and serves until `stop` completes. From then on whoever connects is refused at once; connections
+    /// that are there stay.
+    pub async fn run(self, router: Router, stop: impl Future<Output = ()>) -> Connections {
+        let connections = Connections::default();
         let mut stop = pin!(stop);
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                () = &mut stop => return,
+                () = &mut stop => return connections,
             };
             match accepted {
                 Ok((stream, _)) => {
-                    self.connections.spawn(serve(stream, router.clone(), self.closing.clone()));
+                    connections.tasks.spawn(serve(stream, router.clone(), connections.closing.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -56,13 +62,14 @@ impl Server {
             }
         }
     }
+}
 
+impl Connections {
     /// Lets every connection finish the request that it serves, and waits for that up to `limit`.
     pub async fn close(self, limit: Duration) {
-        drop(self.listener);
         self.closing.cancel();
-        self.connections.close();
-        let _ran_over = tokio::time::timeout(limit, self.connections.wait()).await;
+        self.tasks.close();
+        let _ran_over = tokio::time::timeout(limit, self.tasks.wait()).await;
     }
 }
 

@@ -13,20 +13,28 @@ pub(crate) enum Backoff {
     Clear,
     /// The last one failed: one, and not before a moment.
     Failing {
-        /// How often in a row.
-        failures: u32,
-        /// When it failed.
-        failed_at: Timestamp,
+        failures: Failures,
         /// When the next one may start.
         until: Timestamp,
     },
+    /// The last one succeeded, and nothing was served since: as many as are wanted, but the next failure adds
+    /// to those before.
+    Recovering(Failures),
+}
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failures {
+    count: u32,
+    /// When the last one was.
+    last_at: Timestamp,
 }
 
 impl Backoff {
     /// How many launches may be under way, given how many are.
     pub(crate) fn room(self, now: Timestamp, under_way: u32) -> u32 {
         match self {
-            Self::Clear => u32::MAX,
+            Self::Clear | Self::Recovering(_) => u32::MAX,
             Self::Failing { until, .. } => u32::from(until <= now && under_way == 0),
         }
     }
@@ -35,11 +43,29 @@ impl Backoff {
     pub(crate) fn until(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Failing { until, .. } if now < until => Some(until),
-            Self::Failing { .. } | Self::Clear => None,
+            Self::Failing { .. } | Self::Clear | Self::Recovering(_) => None,
         }
     }
 
-    /// A launch that began at `launched_at` has failed.
+    /// A launch has succeeded.
+    #[must_use]
+    pub(crate) const fn recovered(self) -> Self {
+        match self {
+            Self::Failing { failures, .. } | Self::Recovering(failures) => Self::Recovering(failures),
+            Self::Clear => Self::Clear,
+        }
+    }
+
+    /// A new instance has served.
+    #[must_use]
+    pub(crate) const fn served(self) -> Self {
+        match self {
+            Self::Recovering(_) => Self::Clear,
+            Self::Clear | Self::Failing { .. } => self,
+        }
+    }
+
+    /// A launch that began at `launched_at` has failed, or its instance died before it served anybody.
     #[must_use]
     pub(crate) fn failed(
         self,
@@ -48,16 +74,18 @@ impl Backoff {
         limits: (Duration, Duration),
         random: &mut Random,
     ) -> Self {
-        let failures = match self {
+        let count = match self {
             Self::Clear => 1,
             // One of a burst of which another has failed already: nothing new was learned.
-            Self::Failing { failed_at, .. } if launched_at <= failed_at => return self,
-            Self::Failing { failures, .. } => failures.saturating_add(1),
+            Self::Failing { failures, .. } if launched_at <= failures.last_at => return self,
+            Self::Recovering(failures) if launched_at <= failures.last_at => failures.count,
+            Self::Failing { failures, .. } | Self::Recovering(failures) => failures.count.saturating_add(1),
         };
+        let failures = Failures { count, last_at: now };
         let (min, max) = limits;
-        let longest = min.saturating_mul(2u32.saturating_pow(failures)).min(max);
+        let longest = min.saturating_mul(2u32.saturating_pow(failures.count)).min(max);
         let until = now + random.upper_half(longest).max(min);
-        Self::Failing { failures, failed_at: now, until }
+        Self::Failing { failures, until }
     }
 }
 
@@ -81,6 +109,16 @@ mod tests {
             assert!((longest / 2..=longest).contains(&pause), "{failures}: {pause:?}");
             now = now + pause;
         }
+    }
+
+    #[test]
+    fn a_success_that_served_nobody_does_not_make_the_next_pause_short_again() {
+        let (mut random, at) = (Random::new(0), Timestamp::from_millis);
+        let failing = Backoff::Clear.failed(at(1), at(0), LIMITS, &mut random);
+        let recovering = failing.recovered();
+        assert_eq!((recovering.room(at(2), 5), recovering.until(at(2))), (u32::MAX, None));
+        let again = recovering.failed(at(4), at(3), LIMITS, &mut random);
+        assert!((Duration::from_millis(200)..=Duration::from_millis(400)).contains(&pause(again, at(4))));
     }
 
     #[test]

@@ -87,6 +87,11 @@ pub enum ScaleOut {
 pub enum KeepAlive {
     /// For a fixed time after its last use.
     Ttl(Duration),
+    /// For as long as that is cheaper than to start it anew.
+    LevelCost {
+        /// Seconds of cold start that a GiB kept for a second is worth.
+        price: f64,
+    },
 }
 
 /// A configuration that cannot hold.

@@ -10,8 +10,10 @@ use crate::list::List;
 use crate::load::Load;
 use crate::{DeployId, FunctionSpec, Purpose, ScaleOut, Timestamp};
 
-/// The state of one function's version. Lists hold numbers of instances and of waiters.
+/// The state of one function's version. Lists hold numbers of instances and of waiters. What is needed to serve
+/// comes first, and fits into two lines of a cache.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub(crate) struct Fleet {
     /// Instances of the current deploy that serve nobody: the last one to go idle is at the back, and the first
     /// one to be used again.
@@ -26,34 +28,35 @@ pub(crate) struct Fleet {
     pub(crate) ready: u32,
     /// Launches under way whose instances will join.
     pub(crate) launching: u32,
-    /// Everything that counts as concurrency: launching, idle, busy and draining.
-    pub(crate) live: u32,
     /// Instances that are kept ready: the provisioned concurrency, as far as the limits allow it.
     pub(crate) floor: u32,
     /// The number of the group that shares the reserved concurrency.
     pub(crate) group: Option<u32>,
     /// The worth that the function is listed with among the victims.
     pub(crate) listed_worth: Option<Worth>,
+    /// When the keep-alive policy wants an instance to be ready, if nobody comes before.
+    pub(crate) prewarm_at: Option<Timestamp>,
     pub(crate) load: Load,
     pub(crate) deployment: Option<Deployment>,
     /// Every instance that is not gone yet, of any deploy.
     pub(crate) members: List,
-    pub(crate) backoff: Backoff,
-    /// When the keep-alive policy wants an instance to be ready, if nobody comes before.
-    pub(crate) prewarm_at: Option<Timestamp>,
-    /// Since when the function is held up by the memory budget.
-    pub(crate) held_up_since: Timestamp,
+    /// Everything that counts as concurrency: launching, idle, busy and draining.
+    pub(crate) live: u32,
     /// Launches for which memory is being made free.
     pub(crate) promised: u32,
-    /// Launches that are wanted for those who wait, as the capacity knows it.
+    /// Launches that are wanted for those who wait, as the limits know it.
     pub(crate) claimed: u32,
+    pub(crate) backoff: Backoff,
+    /// Since when the function is held up by the memory budget.
+    pub(crate) held_up_since: Timestamp,
 }
 
 /// What a function's version runs.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Deployment {
-    pub(crate) deploy: DeployId,
     pub(crate) spec: FunctionSpec,
+    pub(crate) deploy: DeployId,
 }
 
 /// What a function would like to launch at this moment.

@@ -11,20 +11,23 @@
 use crate::keep_alive::Worth;
 use crate::{DeployId, EvictReason, FunctionId, MemoryMib, Timestamp};
 
-/// One row of the pool's table.
+/// One row of the pool's table. What is needed to serve comes first, and fits into one line of a cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Instance {
     pub(crate) phase: Phase,
     /// When the phase began.
     pub(crate) since: Timestamp,
-    /// When its launch was asked for.
-    pub(crate) launched_at: Timestamp,
+    /// When its timer goes off, as the timers know it; `NEVER` if it is not set.
+    pub(crate) armed: Timestamp,
     pub(crate) function: FunctionId,
     /// Invocations that it can serve at once.
     pub(crate) slots: u32,
     /// Invocations that it was granted to, ever.
     pub(crate) served: u64,
     pub(crate) memory: MemoryMib,
+    /// When its launch was asked for.
+    pub(crate) launched_at: Timestamp,
     pub(crate) purpose: Purpose,
     pub(crate) deploy: DeployId,
 }

@@ -1,5 +1,7 @@
 //! How long an idle instance is kept, and what it is worth while it is.
 
+mod gaps;
+mod level_cost;
 mod ttl;
 
 use std::cmp::Ordering;
@@ -59,6 +61,14 @@ pub(crate) struct Worth(f64);
 pub(crate) fn policy(config: &KeepAlive) -> Box<dyn Policy> {
     match *config {
         KeepAlive::Ttl(time) => Box::new(ttl::Ttl(time)),
+        KeepAlive::LevelCost { price } => Box::new(level_cost::LevelCost::new(price)),
+    }
+}
+
+impl Candidate {
+    /// What it costs to keep, in GiB; never nothing.
+    fn gib(&self) -> f64 {
+        f64::from(u32::try_from(self.memory.0.max(1)).unwrap_or(u32::MAX)) / 1024.0
     }
 }
 

@@ -149,7 +149,7 @@ impl Pool {
 
     /// The number of an instance that is not gone yet.
     fn find(&self, id: InstanceId) -> Option<u32> {
-        self.instances.get(id.index, id.generation).map(|_| id.index)
+        self.instances.contains(id.index, id.generation).then_some(id.index)
     }
 
     fn id(&self, index: u32) -> InstanceId {

@@ -5,19 +5,15 @@ use std::ops::{Index, IndexMut};
 /// Rows by number. A freed row is the next to be used again, so that the table stays as small as it can.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
-    rows: Vec<Row<T>>,
+    rows: Vec<Option<T>>,
+    /// How often each row was used before. Apart from the rows, which are as long as the lines of a cache.
+    generations: Vec<u32>,
     free: Vec<u32>,
-}
-
-#[derive(Debug)]
-struct Row<T> {
-    generation: u32,
-    content: Option<T>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), free: Vec::new() }
+        Self { rows: Vec::new(), generations: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -25,12 +21,12 @@ impl<T> Slab<T> {
     /// Fills a row; answers its number and how often it was used before.
     pub(crate) fn insert(&mut self, content: T) -> (u32, u32) {
         if let Some(index) = self.free.pop() {
-            let row = &mut self.rows[index as usize];
-            row.content = Some(content);
-            return (index, row.generation);
+            self.rows[index as usize] = Some(content);
+            return (index, self.generations[index as usize]);
         }
         let index = u32::try_from(self.rows.len()).expect("fewer than four billion rows");
-        self.rows.push(Row { generation: 0, content: Some(content) });
+        self.rows.push(Some(content));
+        self.generations.push(0);
         // So that giving rows back never allocates.
         self.free.reserve(self.rows.len() - self.free.len());
         (index, 0)
@@ -38,21 +34,20 @@ impl<T> Slab<T> {
 
     /// Empties a row. It must be filled.
     pub(crate) fn remove(&mut self, index: u32) -> T {
-        let row = &mut self.rows[index as usize];
-        row.generation = row.generation.wrapping_add(1);
+        let generation = &mut self.generations[index as usize];
+        *generation = generation.wrapping_add(1);
         self.free.push(index);
-        row.content.take().expect("the row is filled")
+        self.rows[index as usize].take().expect("the row is filled")
     }
 
-    /// The row, if it is in use for the so-manieth time.
-    pub(crate) fn get(&self, index: u32, generation: u32) -> Option<&T> {
-        let row = self.rows.get(index as usize)?;
-        if row.generation == generation { row.content.as_ref() } else { None }
+    /// Whether the row is in use, and was used so often before.
+    pub(crate) fn contains(&self, index: u32, generation: u32) -> bool {
+        self.generations.get(index as usize) == Some(&generation) && self.rows[index as usize].is_some()
     }
 
     /// How often the row was used before.
     pub(crate) fn generation(&self, index: u32) -> u32 {
-        self.rows[index as usize].generation
+        self.generations[index as usize]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -65,7 +60,7 @@ impl<T> Slab<T> {
 
     /// Rows in use, by number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(&self.rows).filter_map(|(index, row)| Some((index, row.content.as_ref()?)))
+        (0..).zip(&self.rows).filter_map(|(index, row)| Some((index, row.as_ref()?)))
     }
 }
 
@@ -73,13 +68,13 @@ impl<T> Index<u32> for Slab<T> {
     type Output = T;
 
     fn index(&self, index: u32) -> &T {
-        self.rows[index as usize].content.as_ref().expect("the row is filled")
+        self.rows[index as usize].as_ref().expect("the row is filled")
     }
 }
 
 impl<T> IndexMut<u32> for Slab<T> {
     fn index_mut(&mut self, index: u32) -> &mut T {
-        self.rows[index as usize].content.as_mut().expect("the row is filled")
+        self.rows[index as usize].as_mut().expect("the row is filled")
     }
 }
 
@@ -93,7 +88,7 @@ mod tests {
         assert_eq!((slab.insert('a'), slab.insert('b')), ((0, 0), (1, 0)));
         assert_eq!(slab.remove(0), 'a');
         assert_eq!(slab.insert('c'), (0, 1));
-        assert_eq!((slab.get(0, 0), slab.get(0, 1), slab.get(7, 0)), (None, Some(&'c'), None));
+        assert_eq!([slab.contains(0, 0), slab.contains(0, 1), slab.contains(7, 0)], [false, true, false]);
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(0, &'c'), (1, &'b')]);
         assert_eq!((slab.len(), slab.is_empty(), slab.generation(0)), (2, false, 1));
     }

@@ -18,7 +18,7 @@ pub(crate) struct StartQueue {
     places: Vec<Place>,
     links: Links,
     lines: [List; Line::COUNT],
-    held_by_memory: List,
+    held_by_memory: [List; 3],
     held_by_group: u32,
     /// Whose turn it is among those of one class.
     turn: Domain,
@@ -35,7 +35,7 @@ pub(crate) enum Place {
     /// Aside, until an instance of its group goes idle or leaves.
     HeldByGroup(Share),
     /// Aside, until memory comes free.
-    HeldByMemory,
+    HeldByMemory(Class),
 }
 
 /// A line: those of one class that the same limit holds up.
@@ -99,7 +99,7 @@ impl StartQueue {
             places: Vec::new(),
             links: Links::default(),
             lines: [List::default(); Line::COUNT],
-            held_by_memory: List::default(),
+            held_by_memory: [List::default(); 3],
             held_by_group: 0,
             turn: Domain::Unreserved,
         }
@@ -115,7 +115,7 @@ impl StartQueue {
 
     /// Whether nobody stands in a line that could move.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lines.iter().all(|line| line.is_empty()) && self.held_by_memory.is_empty()
+        self.lines.iter().chain(&self.held_by_memory).all(|line| line.is_empty())
     }
 
     pub(crate) fn has_held_by_group(&self) -> bool {
@@ -123,7 +123,7 @@ impl StartQueue {
     }
 
     pub(crate) fn has_held_by_memory(&self) -> bool {
-        !self.held_by_memory.is_empty()
+        !self.held_by_memory.iter().all(List::is_empty)
     }
 
     pub(crate) fn place(&self, fleet: u32) -> Place {
@@ -162,9 +162,14 @@ impl StartQueue {
             .filter_map(move |share| self.line(Line { domain, share, class: Class::First }).front())
     }
 
-    /// Those that memory holds up, the one that is held up longest first.
-    pub(crate) fn held_by_memory(&self) -> impl Iterator<Item = u32> + '_ {
-        self.held_by_memory.iter(&self.links)
+    /// Those of a class that memory holds up, the one that is held up longest first.
+    pub(crate) fn held_by_memory(&self, class: Class) -> impl Iterator<Item = u32> + '_ {
+        self.held_by_memory[class as usize].iter(&self.links)
+    }
+
+    /// Everyone whom memory holds up, class by class.
+    pub(crate) fn all_held_by_memory(&self) -> impl Iterator<Item = u32> + '_ {
+        Class::ALL.into_iter().flat_map(|class| self.held_by_memory(class))
     }
 
     pub(crate) const fn under_way(&self) -> u32 {
@@ -212,7 +217,7 @@ impl StartQueue {
         match place {
             Place::Out | Place::HeldByGroup(_) => None,
             Place::Queued(line) => Some((&mut self.lines[line.number()], &mut self.links)),
-            Place::HeldByMemory => Some((&mut self.held_by_memory, &mut self.links)),
+            Place::HeldByMemory(class) => Some((&mut self.held_by_memory[class as usize], &mut self.links)),
         }
     }
 }
@@ -281,9 +286,9 @@ mod tests {
 
     #[test]
     fn who_stands_aside_is_not_next() {
-        let queue = queue(1, &[Place::HeldByGroup(Share::Open), Place::HeldByMemory]);
+        let queue = queue(1, &[Place::HeldByGroup(Share::Open), Place::HeldByMemory(Class::First)]);
         assert_eq!(next(&queue), None);
         assert!(queue.has_held_by_group() && queue.has_held_by_memory());
-        assert_eq!(queue.held_by_memory().collect::<Vec<_>>(), [1]);
+        assert_eq!(queue.all_held_by_memory().collect::<Vec<_>>(), [1]);
     }
 }

@@ -34,8 +34,20 @@ impl Timers {
     }
 
     /// Takes out what is due.
+    #[inline]
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
-        let (_, timer) = self.first().filter(|&(at, _)| at <= now)?;
+        if self.is_due(now) { self.pop() } else { None }
+    }
+
+    /// Whether anything is. Asked with every event, and nearly always answered with no.
+    fn is_due(&self, now: Timestamp) -> bool {
+        [&self.waiters, &self.instances, &self.functions]
+            .into_iter()
+            .any(|heap| heap.first().is_some_and(|(at, _)| at <= now))
+    }
+
+    fn pop(&mut self) -> Option<Timer> {
+        let (_, timer) = self.first()?;
         match timer {
             Timer::Waiter(waiter) => self.waiters.clear(waiter),
             Timer::Instance(instance) => self.instances.clear(instance),

@@ -22,6 +22,8 @@ pub struct InstanceConfig {
     pub init_limit: Duration,
     /// The process group is killed when it uses more resident memory than this, in bytes.
     pub memory_limit: Option<u64>,
+    /// Largest streamed response, in bytes; [`STREAM_LIMIT`](Self::STREAM_LIMIT) is Lambda's.
+    pub stream_limit: u64,
     /// Where invocations are taken; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where the function's process finds the Runtime API; port 0 takes a free one.
@@ -32,6 +34,11 @@ pub struct InstanceConfig {
     pub defaults: Option<Defaults>,
     /// Told about every log line and every death.
     pub observer: Arc<dyn Observer>,
+}
+
+impl InstanceConfig {
+    /// 200 MiB.
+    pub const STREAM_LIMIT: u64 = 200 * 1024 * 1024;
 }
 
 /// A process to be started, as often as the function needs a new one.

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
+use hyper::body::Incoming;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock;
@@ -16,8 +18,10 @@ use crate::process::Group;
 use crate::process::usage::Meter;
 use crate::report::{self, Report};
 use crate::sandbox::{
-    Answer, Ended, Event, Health, Invocation, Next, OutOfOrder, ProcessEnd, Refusal, Sandbox, Step,
+    Answer, Caller, Ended, Event, Health, Invocation, Next, OutOfOrder, ProcessEnd, Refusal, ResponseMode,
+    Sandbox, Step,
 };
+use crate::stream::{Ending, Fate, ResponseStream, StreamError};
 
 /// One instance, from the inside.
 pub(crate) struct Emulator {
@@ -25,6 +29,8 @@ pub(crate) struct Emulator {
     pub(crate) admission: Admission,
     pub(crate) defaults: Option<Defaults>,
     pub(crate) runtime_api: SocketAddr,
+    /// Largest streamed response, in bytes.
+    pub(crate) stream_limit: u64,
     pub(crate) logs: Arc<Logs>,
     sandbox: Mutex<Sandbox>,
     /// The process that runs, or the last one that did.
@@ -48,6 +54,7 @@ pub(crate) struct Order {
     pub(crate) event: Arc<Event>,
     pub(crate) timeout: Duration,
     pub(crate) wants_tail: bool,
+    pub(crate) response_mode: ResponseMode,
 }
 
 impl Emulator {
@@ -56,6 +63,7 @@ impl Emulator {
         admission: Admission,
         defaults: Option<Defaults>,
         runtime_api: SocketAddr,
+        stream_limit: u64,
         logs: Arc<Logs>,
         sandbox: Sandbox,
     ) -> Self {
@@ -64,6 +72,7 @@ impl Emulator {
             admission,
             defaults,
             runtime_api,
+            stream_limit,
             logs,
             sandbox: Mutex::new(sandbox),
             probe: Mutex::new(None),
@@ -75,7 +84,7 @@ impl Emulator {
     /// Takes an invocation on. Its answer comes whether anybody waits for it or not.
     pub(crate) fn accept(&self, order: Order) -> Result<oneshot::Receiver<Answer>, Refusal> {
         let (answer, receiver) = oneshot::channel();
-        let Order { id, event, timeout, wants_tail } = order;
+        let Order { id, event, timeout, wants_tail, response_mode } = order;
         let mut sandbox = self.sandbox();
         sandbox.admits()?;
         if wants_tail {
@@ -83,7 +92,8 @@ impl Emulator {
         }
         self.logs.invocation(&id, &report::start(&self.function, &id));
         let begun = clock::now();
-        if sandbox.accept(Invocation { id, event, begun, timeout, init: None, answer }) {
+        let caller = Caller::Waiting(answer, response_mode);
+        if sandbox.accept(Invocation { id, event, begun, timeout, init: None, caller }) {
             self.changed.notify_one();
         }
         Ok(receiver)
@@ -97,9 +107,21 @@ impl Emulator {
     }
 
     /// Runtime API: the runtime begins to answer. Dropping the result without finishing lets it try again.
-    pub(crate) fn begin_response(&self, generation: u64, id: &str) -> Result<Response<'_>, OutOfOrder> {
+    pub(crate) fn begin_response(
+        self: &Arc<Self>,
+        generation: u64,
+        id: &str,
+    ) -> Result<Response<'_>, OutOfOrder> {
         self.sandbox().begin_response(generation, id)?;
-        Ok(Response { emulator: self, id: id.into(), state: ResponseState::Open })
+        Ok(Response { emulator: self, id: id.into(), unfinished: Unfinished::GiveBack })
+    }
+
+    /// An invocation has ended, unless it had already.
+    pub(crate) fn finish(&self, id: &str, outcome: Outcome) {
+        let invocation = self.sandbox().finish(id);
+        if let Some(invocation) = invocation {
+            self.complete(invocation, outcome);
+        }
     }
 
     /// Runtime API: the init failed.
@@ -214,13 +236,26 @@ impl Emulator {
         };
         self.logs.invocation(id, &report::end(id));
         self.logs.invocation(id, &report.line(&self.function, id));
-        let health = match fault {
-            Some(Fault { kind: FaultKind::InvalidEntrypoint, .. }) => Health::Broken,
-            _ => Health::Reusable,
-        };
-        // A caller that has gone does not want to know.
         let log_tail = self.logs.take_tail(id);
-        drop(invocation.answer.send(Answer { outcome, log_tail, health }));
+        // A caller that has gone does not want to know.
+        match invocation.caller {
+            Caller::Waiting(answer, _) => {
+                let health = match fault {
+                    Some(Fault { kind: FaultKind::InvalidEntrypoint, .. }) => Health::Broken,
+                    _ => Health::Reusable,
+                };
+                drop(answer.send(Answer::Whole { outcome, log_tail, health }));
+            }
+            Caller::Streaming(ending) => {
+                let error = match outcome {
+                    Outcome::Streamed(error) => error,
+                    Outcome::Fault(fault) => Some(StreamError::of_fault(&fault)),
+                    // Once it streams, the runtime has no other way to end its response.
+                    Outcome::Returned { .. } | Outcome::Reported { .. } => None,
+                };
+                drop(ending.send(Ending { error, log_tail }));
+            }
+        }
     }
 
     /// A process hardly grows and shrinks again within this time; a look back costs more than it tells.
@@ -237,32 +272,63 @@ impl Emulator {
 
 /// The right to answer one invocation.
 pub(crate) struct Response<'a> {
-    emulator: &'a Emulator,
+    emulator: &'a Arc<Emulator>,
     id: Arc<str>,
-    state: ResponseState,
+    unfinished: Unfinished,
 }
 
+/// What it means that nobody finishes a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ResponseState {
-    Open,
-    Given,
+enum Unfinished {
+    /// The runtime may try again.
+    GiveBack,
+    /// There is nobody left to answer, and nothing left to say.
+    End,
 }
 
 impl Response<'_> {
+    /// How the caller takes the response; `None` if nobody waits for it any more.
+    pub(crate) fn mode(&self) -> Option<ResponseMode> {
+        self.emulator.sandbox().response_mode(&self.id)
+    }
+
+    /// Largest streamed response, in bytes.
+    pub(crate) fn stream_limit(&self) -> u64 {
+        self.emulator.stream_limit
+    }
+
     /// Gives the answer, unless the invocation has ended otherwise meanwhile.
-    pub(crate) fn finish(mut self, outcome: Outcome) {
-        self.state = ResponseState::Given;
-        let invocation = self.emulator.sandbox().finish(&self.id);
-        if let Some(invocation) = invocation {
-            self.emulator.complete(invocation, outcome);
+    pub(crate) fn finish(self, outcome: Outcome) {
+        self.emulator.finish(&self.id, outcome);
+    }
+
+    /// The caller has left in the middle of the answer.
+    pub(crate) fn caller_left(&mut self) {
+        self.unfinished = Unfinished::End;
+    }
+
+    /// Begins to give the answer. The result tells what becomes of it.
+    pub(crate) fn stream(
+        &self,
+        content_type: Option<HeaderValue>,
+        body: Incoming,
+    ) -> oneshot::Receiver<Fate> {
+        let (ending, receiver) = oneshot::channel();
+        let caller = self.emulator.sandbox().stream(&self.id, ending);
+        let (body, fate) = ResponseStream::new(self.emulator.clone(), self.id.clone(), body, receiver);
+        if let Some(caller) = caller {
+            // If the caller has gone, the stream is dropped, and its fate says so.
+            drop(caller.send(Answer::Stream { content_type, body }));
         }
+        fate
     }
 }
 
 impl Drop for Response<'_> {
     fn drop(&mut self) {
-        if self.state == ResponseState::Open {
-            self.emulator.sandbox().abandon_response(&self.id);
+        match self.unfinished {
+            Unfinished::GiveBack => self.emulator.sandbox().abandon_response(&self.id),
+            Unfinished::End => self.emulator.finish(&self.id, Outcome::Streamed(None)),
         }
     }
 }

@@ -46,6 +46,7 @@ impl Instance {
             config.admission,
             config.defaults,
             runtime_api.local_addr()?,
+            config.stream_limit,
             Arc::new(Logs::new(config.observer)),
             Sandbox::new(config.slots, config.init_limit),
         ));
@@ -147,16 +148,16 @@ async fn serve_runtime(
     connections: Connections,
     door: watch::Receiver<Door>,
 ) {
-    let service = || {
+    let service = |hold| {
         let generation = emulator.generation();
-        let emulator = emulator.clone();
-        service_fn(move |request| runtime_api::answer(emulator.clone(), generation, request))
+        let caller = runtime_api::Caller { emulator: emulator.clone(), generation, hold };
+        service_fn(move |request| runtime_api::answer(caller.clone(), request))
     };
     server::serve(listener, connections, Spelling::TitleCase, door, service).await;
 }
 
 async fn serve_host(emulator: Arc<Emulator>, listener: TcpListener, door: watch::Receiver<Door>) {
-    let service = || {
+    let service = |_hold| {
         let emulator = emulator.clone();
         service_fn(move |request| protocol::answer(emulator.clone(), request))
     };

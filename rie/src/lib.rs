@@ -7,7 +7,7 @@
 //!                             └────────── supervisor ── process ◄───┘ stdout, stderr, exit
 //! ```
 //!
-//! The [`sandbox`] decides and never acts; the other three tell it what happened.
+//! The `sandbox` decides and never acts; the other three tell it what happened.
 
 mod config;
 mod init;
@@ -24,6 +24,8 @@ mod sandbox;
 mod protocol;
 mod runtime_api;
 mod server;
+mod socket;
+mod stream;
 
 mod clock;
 mod output;

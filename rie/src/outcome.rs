@@ -7,9 +7,10 @@ use http::HeaderValue;
 
 use crate::exit::Exit;
 use crate::payload::Payload;
+use crate::stream::StreamError;
 
 /// Largest buffered response, in bytes: 6 MiB and a hundred for the envelope.
-pub(crate) const MAX_RESPONSE: usize = 6 * 1024 * 1024 + 100;
+pub(crate) const MAX_RESPONSE: u64 = 6 * 1024 * 1024 + 100;
 
 /// What an invocation came to.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum Outcome {
     Returned { content_type: Option<HeaderValue>, payload: Payload },
     /// The handler or its runtime reported an error: its own body is the answer.
     Reported { content_type: Option<HeaderValue>, payload: Payload },
+    /// The response was streamed; it may have ended with an error of the runtime's own.
+    Streamed(Option<StreamError>),
     /// The handler never got to answer: the body is AWS's.
     Fault(Fault),
 }
@@ -96,9 +99,8 @@ impl Fault {
     }
 
     /// The response is over the limit.
-    pub(crate) fn response_too_large() -> Self {
-        let message =
-            format!("Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE} bytes).");
+    pub(crate) fn response_too_large(limit: u64) -> Self {
+        let message = format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).");
         Self { kind: FaultKind::ResponseTooLarge, message }
     }
 
@@ -161,7 +163,7 @@ mod tests {
                 r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: id Error: Task timed out after 1.00 seconds"}"#,
             ),
             (
-                Fault::response_too_large(),
+                Fault::response_too_large(6_291_556),
                 r#"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#,
             ),
         ] {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -15,7 +16,7 @@ pub(crate) struct Payload {
     first: Bytes,
     /// Empty, and without allocation, for the bodies that fit into one read.
     rest: VecDeque<Bytes>,
-    length: usize,
+    length: u64,
 }
 
 /// Why a body could not be had.
@@ -29,22 +30,31 @@ pub(crate) enum ReadError {
 
 impl Payload {
     /// Reads a body to its end, and keeps it if it has at most `limit` bytes.
-    pub(crate) async fn read<B>(mut body: B, limit: usize) -> Result<Self, ReadError>
+    pub(crate) async fn read<B>(body: B, limit: u64) -> Result<Self, ReadError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let mut payload = Self::default();
+        Self::read_with_trailers(body, limit).await.map(|(payload, _)| payload)
+    }
+
+    /// The same, with what came after the body.
+    pub(crate) async fn read_with_trailers<B>(mut body: B, limit: u64) -> Result<(Self, HeaderMap), ReadError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (mut payload, mut trailers) = (Self::default(), HeaderMap::new());
         while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return Err(ReadError::Truncated) };
-            let Ok(data) = frame.into_data() else { continue };
-            payload.push(data, limit);
+            match frame.map_err(|_| ReadError::Truncated)?.into_data() {
+                Ok(data) => payload.push(data, limit),
+                Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            }
         }
-        if payload.length > limit { Err(ReadError::TooLarge) } else { Ok(payload) }
+        if payload.length > limit { Err(ReadError::TooLarge) } else { Ok((payload, trailers)) }
     }
 
     /// Past the limit only the length is kept up to date.
-    fn push(&mut self, data: Bytes, limit: usize) {
-        self.length = self.length.saturating_add(data.len());
+    fn push(&mut self, data: Bytes, limit: u64) {
+        self.length += data.len() as u64;
         if self.length > limit {
             self.first.clear();
             self.rest.clear();
@@ -63,7 +73,7 @@ impl Payload {
 
 impl From<Bytes> for Payload {
     fn from(first: Bytes) -> Self {
-        Self { length: first.len(), first, rest: VecDeque::new() }
+        Self { length: first.len() as u64, first, rest: VecDeque::new() }
     }
 }
 
@@ -92,7 +102,7 @@ impl Body for Payload {
         }
         let next = self.rest.pop_front().unwrap_or_default();
         let data = std::mem::replace(&mut self.first, next);
-        self.length -= data.len();
+        self.length -= data.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
@@ -101,7 +111,7 @@ impl Body for Payload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length as u64)
+        SizeHint::with_exact(self.length)
     }
 }
 
@@ -109,10 +119,10 @@ impl Body for Payload {
 mod tests {
     use super::*;
 
-    async fn read(frames: &[&'static str], limit: usize) -> Result<String, ReadError> {
+    async fn read(frames: &[&'static str], limit: u64) -> Result<String, ReadError> {
         let mut body = Payload::default();
         for frame in frames {
-            body.push(Bytes::from_static(frame.as_bytes()), usize::MAX);
+            body.push(Bytes::from_static(frame.as_bytes()), u64::MAX);
         }
         let payload = Payload::read(body, limit).await?;
         Ok(String::from_utf8(payload.to_vec()).unwrap())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, TE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -16,11 +16,11 @@ use crate::emulator::{Emulator, Order};
 use crate::init::Init;
 use crate::outcome::Outcome;
 use crate::payload::{Payload, ReadError};
-use crate::sandbox::{Answer, Event, Health, Refusal};
+use crate::sandbox::{Answer, Event, Health, Refusal, ResponseMode};
 use crate::server::{self, Reply};
 
 /// Largest event, in bytes: AWS's limit, and as much again as its emulator allows on top.
-const MAX_EVENT: usize = 6 * 1024 * 1024 + 100;
+const MAX_EVENT: u64 = 6 * 1024 * 1024 + 100;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
@@ -36,8 +36,13 @@ const AMZ_LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const AMZ_LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 const AMZ_FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const TIMEOUT: HeaderName = HeaderName::from_static("hearth-timeout-ms");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("hearth-response-mode");
 const INSTANCE: HeaderName = HeaderName::from_static("hearth-instance");
 
+/// Those of [`ResponseStream`](crate::stream::ResponseStream).
+const TRAILERS: HeaderValue = HeaderValue::from_static(
+    "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body, X-Amz-Log-Result",
+);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request of the host.
@@ -129,6 +134,7 @@ fn order(
             .into(),
         event: Arc::new(Event { headers: event, payload }),
         timeout,
+        response_mode: response_mode(headers)?,
         wants_tail: headers.get(AMZ_LOG_TYPE).is_some_and(|log_type| log_type == "Tail"),
     })
 }
@@ -155,6 +161,18 @@ fn timeout(emulator: &Emulator, headers: &HeaderMap) -> Result<Duration, Refused
     }
 }
 
+fn response_mode(headers: &HeaderMap) -> Result<ResponseMode, Refused> {
+    match headers.get(RESPONSE_MODE).map(HeaderValue::as_bytes) {
+        None | Some(b"buffered") => Ok(ResponseMode::Buffered),
+        // How a stream ended is told in its trailers: who does not read them could not tell a broken one.
+        Some(b"streaming") if headers.get(TE).is_some_and(|te| te == "trailers") => {
+            Ok(ResponseMode::Streaming)
+        }
+        Some(b"streaming") => Err(Refused::Malformed("a streamed response needs `TE: trailers`")),
+        Some(_) => Err(Refused::Malformed("Hearth-Response-Mode is neither buffered nor streaming")),
+    }
+}
+
 fn invoked_arn(emulator: &Emulator, headers: &HeaderMap) -> Result<HeaderValue, Refused> {
     let given = headers.get(INVOKED_ARN).cloned();
     let default = || HeaderValue::from_str(&emulator.defaults.as_ref()?.invoked_function_arn).ok();
@@ -171,18 +189,34 @@ fn client_context(encoded: &HeaderValue) -> Option<HeaderValue> {
 }
 
 fn respond(request_id: HeaderValue, answer: Answer) -> Response<Reply> {
-    let (content_type, payload, failed) = match answer.outcome {
+    let mut response = match answer {
+        Answer::Whole { outcome, log_tail, health } => whole(outcome, log_tail, health),
+        Answer::Stream { content_type, body } => {
+            let mut response = Response::new(Reply::Stream(body));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, content_type.unwrap_or(JSON));
+            headers.insert(INSTANCE, HeaderValue::from_static("reusable"));
+            headers.insert(TRAILER, TRAILERS);
+            response
+        }
+    };
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+fn whole(outcome: Outcome, log_tail: Option<String>, health: Health) -> Response<Reply> {
+    let (content_type, payload, failed) = match outcome {
         Outcome::Returned { content_type, payload } => (content_type, payload, None),
         Outcome::Reported { content_type, payload } => (content_type, payload, Some("Unhandled")),
         Outcome::Fault(fault) => (None, fault.body().into(), Some("Unhandled")),
+        Outcome::Streamed(_) => (None, Payload::default(), None),
     };
     let mut response = Response::new(Reply::Whole(payload));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type.unwrap_or(JSON));
-    headers.insert(REQUEST_ID, request_id);
     headers.insert(
         INSTANCE,
-        HeaderValue::from_static(match answer.health {
+        HeaderValue::from_static(match health {
             Health::Reusable => "reusable",
             Health::Broken => "broken",
         }),
@@ -190,7 +224,7 @@ fn respond(request_id: HeaderValue, answer: Answer) -> Response<Reply> {
     if let Some(kind) = failed {
         headers.insert(AMZ_FUNCTION_ERROR, HeaderValue::from_static(kind));
     }
-    if let Some(tail) = answer.log_tail.and_then(|tail| HeaderValue::try_from(tail).ok()) {
+    if let Some(tail) = log_tail.and_then(|tail| HeaderValue::try_from(tail).ok()) {
         headers.insert(AMZ_LOG_RESULT, tail);
     }
     response

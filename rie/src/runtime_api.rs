@@ -4,17 +4,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use crate::emulator::Emulator;
+use crate::emulator::{self, Emulator};
 use crate::outcome::{Fault, MAX_RESPONSE, Outcome};
 use crate::payload::{Payload, ReadError};
-use crate::sandbox::{Next, OutOfOrder};
+use crate::sandbox::{Next, OutOfOrder, ResponseMode};
 use crate::server::{self, Reply};
+use crate::socket::Hold;
+use crate::stream::{ERROR_TYPE, Fate, StreamError};
 
-const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 
 /// The calls that there are. Those of `restore` only exist where snapshots are.
@@ -53,31 +54,43 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Answers one request of the process that was the `generation`-th when it connected.
+/// One connection of the function's process.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) emulator: Arc<Emulator>,
+    /// Which of the instance's processes it is of.
+    pub(crate) generation: u64,
+    pub(crate) hold: Hold,
+}
+
+/// Answers one request.
 pub(crate) async fn answer(
-    emulator: Arc<Emulator>,
-    generation: u64,
+    caller: Caller,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
     let (head, body) = request.into_parts();
-    let caller = Caller { emulator: &emulator, generation };
     Ok(match Route::of(head.uri.path()) {
-        None => server::no_such_route(StatusCode::NOT_FOUND),
-        Some(route) if head.method != route.method() => server::no_such_route(StatusCode::METHOD_NOT_ALLOWED),
-        Some(Route::Ping) => Response::new(Reply::Whole("pong".into())),
-        Some(Route::Next) => caller.next().await,
-        Some(Route::Response(id)) => caller.response(id, &head.headers, body).await,
-        Some(Route::Error(id)) => caller.error(id, &head.headers, body).await,
-        Some(Route::InitError) => caller.init_error(&head.headers, body).await,
+        Some(route) if head.method == route.method() => match route {
+            Route::Ping => Response::new(Reply::Whole("pong".into())),
+            Route::Next => caller.next().await,
+            Route::Response(id) => caller.response(id, &head.headers, body).await,
+            Route::Error(id) => caller.error(id, &head.headers, body).await,
+            Route::InitError => caller.init_error(&head.headers, body).await,
+        },
+        other => {
+            discard(body).await;
+            let known = other.map_or(StatusCode::NOT_FOUND, |_| StatusCode::METHOD_NOT_ALLOWED);
+            server::no_such_route(known)
+        }
     })
 }
 
-struct Caller<'a> {
-    emulator: &'a Emulator,
-    generation: u64,
+/// Reads a body that nobody wants: the sender could not read the answer otherwise.
+async fn discard(body: Incoming) {
+    drop(Payload::read(body, 0).await);
 }
 
-impl Caller<'_> {
+impl Caller {
     async fn next(&self) -> Response<Reply> {
         let event = match self.emulator.next(self.generation) {
             Ok(Next::Now(event)) => event,
@@ -94,34 +107,42 @@ impl Caller<'_> {
     }
 
     async fn response(&self, id: &str, headers: &HeaderMap, body: Incoming) -> Response<Reply> {
+        let holding = self.hold.begin();
         let response = match self.emulator.begin_response(self.generation, id) {
             Ok(response) => response,
-            Err(out_of_order) => return refuse(out_of_order, "InvocationResponse"),
+            Err(out_of_order) => {
+                discard(body).await;
+                return refuse(out_of_order, "InvocationResponse");
+            }
         };
-        if headers.get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
-            response.finish(Outcome::Fault(Fault::invalid_response_mode(id)));
-            let message = "Invalid function response mode";
-            return server::error(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", message);
-        }
-        match Payload::read(body, MAX_RESPONSE).await {
-            Ok(payload) => {
-                let content_type = headers.get(CONTENT_TYPE).cloned();
-                response.finish(Outcome::Returned { content_type, payload });
-                accepted()
+        let content_type = headers.get(CONTENT_TYPE).cloned();
+        match headers.get(RESPONSE_MODE) {
+            Some(mode) if mode == "streaming" => match response.mode() {
+                Some(ResponseMode::Streaming) => {
+                    // A stream that breaks off is to be noticed at once.
+                    drop(holding);
+                    stream(response, content_type, body).await
+                }
+                Some(ResponseMode::Buffered) | None => whole(response, content_type, body).await,
+            },
+            None => whole(response, content_type, body).await,
+            Some(_) => {
+                discard(body).await;
+                response.finish(Outcome::Fault(Fault::invalid_response_mode(id)));
+                let message = "Invalid function response mode";
+                server::error(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", message)
             }
-            Err(ReadError::TooLarge) => {
-                response.finish(Outcome::Fault(Fault::response_too_large()));
-                let message = format!("Exceeded maximum allowed payload size ({MAX_RESPONSE} bytes).");
-                server::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
-            }
-            Err(ReadError::Truncated) => truncated(),
         }
     }
 
     async fn error(&self, id: &str, headers: &HeaderMap, body: Incoming) -> Response<Reply> {
+        let _holding = self.hold.begin();
         let response = match self.emulator.begin_response(self.generation, id) {
             Ok(response) => response,
-            Err(out_of_order) => return refuse(out_of_order, "InvocationErrorResponse"),
+            Err(out_of_order) => {
+                discard(body).await;
+                return refuse(out_of_order, "InvocationErrorResponse");
+            }
         };
         // An error that is too large is answered like a response that is.
         match Payload::read(body, MAX_RESPONSE).await {
@@ -131,7 +152,7 @@ impl Caller<'_> {
                 accepted()
             }
             Err(ReadError::TooLarge) => {
-                response.finish(Outcome::Fault(Fault::response_too_large()));
+                response.finish(Outcome::Fault(Fault::response_too_large(MAX_RESPONSE)));
                 accepted()
             }
             Err(ReadError::Truncated) => truncated(),
@@ -139,6 +160,7 @@ impl Caller<'_> {
     }
 
     async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Reply> {
+        let _holding = self.hold.begin();
         let payload = match Payload::read(body, MAX_RESPONSE).await {
             Ok(payload) => payload,
             Err(ReadError::TooLarge) => "{}".into(),
@@ -153,6 +175,52 @@ impl Caller<'_> {
             Ok(()) => accepted(),
             Err(out_of_order) => refuse(out_of_order, "InitError"),
         }
+    }
+}
+
+/// Answers with the whole of a body.
+async fn whole(
+    response: emulator::Response<'_>,
+    content_type: Option<HeaderValue>,
+    body: Incoming,
+) -> Response<Reply> {
+    match Payload::read_with_trailers(body, MAX_RESPONSE).await {
+        Ok((payload, trailers)) => {
+            response.finish(match StreamError::of_trailers(&trailers) {
+                None => Outcome::Returned { content_type, payload },
+                Some(error) => Outcome::Reported { content_type: None, payload: error.json() },
+            });
+            accepted()
+        }
+        Err(ReadError::TooLarge) => {
+            response.finish(Outcome::Fault(Fault::response_too_large(MAX_RESPONSE)));
+            too_large(MAX_RESPONSE)
+        }
+        Err(ReadError::Truncated) => truncated(),
+    }
+}
+
+/// Answers with a body while it is written.
+async fn stream(
+    mut response: emulator::Response<'_>,
+    content_type: Option<HeaderValue>,
+    body: Incoming,
+) -> Response<Reply> {
+    match response.stream(content_type, body).await {
+        Ok(Fate::Ended) => accepted(),
+        // The function does not notice that nobody listens.
+        Ok(Fate::CallerLeft(rest)) => {
+            response.caller_left();
+            let read = Payload::read_with_trailers(rest, 0).await;
+            let error = read.ok().and_then(|(_, trailers)| StreamError::of_trailers(&trailers));
+            response.finish(Outcome::Streamed(error));
+            accepted()
+        }
+        Ok(Fate::TooLarge(rest)) => {
+            discard(rest).await;
+            too_large(response.stream_limit())
+        }
+        Err(_) => truncated(),
     }
 }
 
@@ -178,6 +246,11 @@ fn reason(headers: &HeaderMap, payload: &Payload) -> String {
 
 fn accepted() -> Response<Reply> {
     server::json(StatusCode::ACCEPTED, "{\"status\":\"OK\"}\n")
+}
+
+fn too_large(limit: u64) -> Response<Reply> {
+    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
+    server::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
 }
 
 fn truncated() -> Response<Reply> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::oneshot;
 
 use crate::clock::Instant;
@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::init::{Init, InitOutcome};
 use crate::outcome::{Fault, Outcome};
 use crate::payload::Payload;
+use crate::stream::{Ending, ResponseStream};
 
 /// An invocation as the runtime gets it.
 #[derive(Debug)]
@@ -29,15 +30,30 @@ pub(crate) struct Invocation {
     pub(crate) timeout: Duration,
     /// The init phase that went before it, if it is the first.
     pub(crate) init: Option<Duration>,
-    pub(crate) answer: oneshot::Sender<Answer>,
+    pub(crate) caller: Caller,
+}
+
+/// Who is told what became of an invocation.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    /// Somebody who waits for the beginning of an answer, and would take it whole or as a stream.
+    Waiting(oneshot::Sender<Answer>, ResponseMode),
+    /// Somebody who has it, and is only told how it ended.
+    Streaming(oneshot::Sender<Ending>),
+}
+
+/// How a caller takes the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseMode {
+    Buffered,
+    Streaming,
 }
 
 /// What the caller of an invocation is told.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) outcome: Outcome,
-    pub(crate) log_tail: Option<String>,
-    pub(crate) health: Health,
+pub(crate) enum Answer {
+    Whole { outcome: Outcome, log_tail: Option<String>, health: Health },
+    Stream { content_type: Option<HeaderValue>, body: ResponseStream },
 }
 
 /// Whether the instance may be used again.
@@ -151,6 +167,7 @@ struct Running {
 enum Stage {
     Delivered,
     Responding,
+    Streaming,
 }
 
 /// The init phase of the instance, as opposed to the init of later processes.
@@ -227,7 +244,7 @@ impl Sandbox {
             ([Running { stage: Stage::Delivered, invocation }], 1) => {
                 return Ok((Next::Now(invocation.event.clone()), init));
             }
-            ([Running { stage: Stage::Responding, .. }], 1) => {
+            ([_], 1) => {
                 return Err(OutOfOrder::State(self.state_name()));
             }
             _ => {}
@@ -256,8 +273,33 @@ impl Sandbox {
 
     /// The runtime broke off: it may try again.
     pub(crate) fn abandon_response(&mut self, id: &str) {
-        if let Some(running) = self.running.iter_mut().find(|running| *running.invocation.id == *id) {
+        let running = self.running.iter_mut().find(|running| *running.invocation.id == *id);
+        if let Some(running) = running.filter(|running| running.stage == Stage::Responding) {
             running.stage = Stage::Delivered;
+        }
+    }
+
+    /// How the caller takes the response. `None` if the invocation has ended meanwhile.
+    pub(crate) fn response_mode(&self, id: &str) -> Option<ResponseMode> {
+        let running = self.running.iter().find(|running| *running.invocation.id == *id)?;
+        match running.invocation.caller {
+            Caller::Waiting(_, mode) => Some(mode),
+            Caller::Streaming(_) => None,
+        }
+    }
+
+    /// The answer begins as a stream: `ending` will be told how it ends. Returns whom to send it to, unless
+    /// the invocation has ended meanwhile.
+    pub(crate) fn stream(
+        &mut self,
+        id: &str,
+        ending: oneshot::Sender<Ending>,
+    ) -> Option<oneshot::Sender<Answer>> {
+        let running = self.running.iter_mut().find(|running| *running.invocation.id == *id)?;
+        running.stage = Stage::Streaming;
+        match std::mem::replace(&mut running.invocation.caller, Caller::Streaming(ending)) {
+            Caller::Waiting(answer, _) => Some(answer),
+            Caller::Streaming(_) => None,
         }
     }
 
@@ -443,7 +485,7 @@ impl Sandbox {
         match (&self.phase, self.running.first()) {
             (Phase::Starting { .. }, _) => "Started",
             (Phase::Retiring { end: Retirement::At(_), .. }, _) => "InitError",
-            (_, Some(Running { stage: Stage::Responding, .. })) => "InvocationResponse",
+            (_, Some(Running { stage: Stage::Responding | Stage::Streaming, .. })) => "InvocationResponse",
             (_, Some(Running { stage: Stage::Delivered, .. })) => "Running",
             (_, None) if self.pollers.is_empty() => "RuntimeResponseSentState",
             (_, None) => "Ready",

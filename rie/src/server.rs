@@ -12,12 +12,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::payload::Payload;
+use crate::socket::{Hold, Socket};
+use crate::stream::ResponseStream;
 
 /// The connections of one listener, counted.
 #[derive(Clone, Debug)]
@@ -55,13 +56,13 @@ pub(crate) enum Spelling {
 }
 
 /// Serves connections until `closed` says so; then those that are open may end what they are doing.
-/// `make_service` is called for each.
+/// `make_service` is called for each, with the means to hold back the news of its end.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     connections: Connections,
     spelling: Spelling,
     mut closed: watch::Receiver<Door>,
-    make_service: impl Fn() -> S,
+    make_service: impl Fn(Hold) -> S,
 ) where
     S: Service<Request<Incoming>, Response = Response<Reply>, Error = Infallible> + Send + 'static,
     S::Future: Send,
@@ -71,8 +72,12 @@ pub(crate) async fn serve<S>(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let service = make_service();
-                    open.spawn(converse(stream, connections.opened(), spelling, closed.clone(), service));
+                    // Without it every answer would wait for the acknowledgement of the one before.
+                    drop(stream.set_nodelay(true));
+                    let hold = Hold::default();
+                    let service = make_service(hold.clone());
+                    let socket = Socket::new(stream, hold);
+                    open.spawn(converse(socket, connections.opened(), spelling, closed.clone(), service));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -101,7 +106,7 @@ async fn is_closed(door: &mut watch::Receiver<Door>) {
 }
 
 async fn converse<S>(
-    stream: TcpStream,
+    socket: Socket,
     _open: OpenConnection,
     spelling: Spelling,
     mut closed: watch::Receiver<Door>,
@@ -109,12 +114,10 @@ async fn converse<S>(
 ) where
     S: Service<Request<Incoming>, Response = Response<Reply>, Error = Infallible>,
 {
-    // Without it every answer would wait for the acknowledgement of the one before.
-    drop(stream.set_nodelay(true));
     let connection = http1::Builder::new()
         .title_case_headers(spelling == Spelling::TitleCase)
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(socket, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -129,9 +132,9 @@ async fn converse<S>(
 }
 
 /// The body of every answer.
-#[derive(Debug)]
 pub(crate) enum Reply {
     Whole(Payload),
+    Stream(ResponseStream),
 }
 
 impl Body for Reply {
@@ -144,18 +147,21 @@ impl Body for Reply {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(payload) => Pin::new(payload).poll_frame(cx),
+            Self::Stream(stream) => Pin::new(stream).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(payload) => payload.is_end_stream(),
+            Self::Stream(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(payload) => payload.size_hint(),
+            Self::Stream(stream) => stream.size_hint(),
         }
     }
 }

@@ -7,7 +7,10 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use hearth_tests::{Binaries, Client, Explain, Host, Launch, NewFunction, Problem, Result, zip_of};
+use hearth_tests::{
+    Binaries, Client, Explain, Host, Launch, NewFunction, Problem, Result, wait_until, zip_of,
+};
+use serde_json::Value;
 
 use crate::figures::{Bar, Cell, Figures};
 use crate::load::{self, Lane};
@@ -19,6 +22,7 @@ const MOST_CONNECTIONS: usize = 16;
 const CONNECTIONS: [usize; 2] = [1, MOST_CONNECTIONS];
 const ROUNDS: usize = 5;
 const WARM_UP: Duration = Duration::from_millis(300);
+const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
 const CELL: Duration = Duration::from_secs(2);
 
 const FUNCTION: &str = "bench";
@@ -95,16 +99,17 @@ fn endpoints(host: &Host) -> Result<Vec<String>> {
     for invocation in invocations {
         invocation.join().map_err(|_| Problem::new("an invocation panicked"))??;
     }
-    let endpoints: Vec<String> = client
-        .instances()?
-        .iter()
-        .filter_map(|instance| Some(instance["endpoint"].as_str()?.trim_start_matches("http://").to_owned()))
-        .collect();
-    if endpoints.len() == MOST_CONNECTIONS {
-        Ok(endpoints)
-    } else {
-        Err(Problem::new(format!("{} instances instead of {MOST_CONNECTIONS}", endpoints.len())))
-    }
+    // The first instances may have served all events before the last ones are there.
+    let all_there = || {
+        let instances = client.instances().unwrap_or_default();
+        let endpoints: Vec<String> = instances.iter().filter_map(endpoint).collect();
+        (endpoints.len() == MOST_CONNECTIONS).then_some(endpoints)
+    };
+    wait_until("all instances to be launched", LAUNCH_LIMIT, all_there)
+}
+
+fn endpoint(instance: &Value) -> Option<String> {
+    Some(instance["endpoint"].as_str()?.trim_start_matches("http://").to_owned())
 }
 
 fn invoke_once(client: Client) -> thread::JoinHandle<Result<()>> {

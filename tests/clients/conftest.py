@@ -1,5 +1,6 @@
 """Fixtures: running hosts, clients, functions that go with their test."""
 
+import concurrent.futures
 import itertools
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 
-from hearth import ROLE, Function, Host, zip_of
+from hearth import ROLE, Function, Host, wait_for_file, zip_of
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 NODE = "nodejs22.x"
@@ -46,6 +47,13 @@ def host(tmp_path_factory):
 def strict_host(tmp_path_factory):
     """A host that refuses at once what has no room, as AWS does."""
     yield from started(tmp_path_factory, "strict", config='[pool]\nwhen_full = "refuse"\n')
+
+
+@pytest.fixture(scope="session")
+def slow_host(tmp_path_factory):
+    """A host whose deploys take a while."""
+    config = "[backends.mock]\nprepare_delay_ms = 500\n"
+    yield from started(tmp_path_factory, "slow", "--backend", "mock", config=config)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +118,50 @@ def deploy_strictly(strict_host, request):
     yield from deployer(strict_host.client(), request.node.name)
 
 
+@pytest.fixture
+def deploy_slowly(slow_host, request):
+    yield from deployer(slow_host.client(), request.node.name)
+
+
 @pytest.fixture(scope="module")
 def echo(deploy_once):
     """Answers with its event."""
     return deploy_once("def handler(event, context):\n    return event\n")
+
+
+@pytest.fixture
+def threads():
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+class Gate:
+    """Holds invocations up until it is opened; it is opened at the end of the test at the latest."""
+
+    SOURCE = """
+import pathlib, time
+
+def handler(event, context):
+    if event:
+        (pathlib.Path(event) / "started").touch()
+        while not (pathlib.Path(event) / "go-on").exists():
+            time.sleep(0.01)
+    return "old"
+"""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.event = str(folder)
+
+    def wait_until_reached(self):
+        wait_for_file(self.folder / "started")
+
+    def open(self):
+        (self.folder / "go-on").touch()
+
+
+@pytest.fixture
+def gate(threads, tmp_path):
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()

@@ -64,6 +64,8 @@ class Host:
                 read_timeout=ANSWER_LIMIT,
                 max_pool_connections=64,
                 proxies={},
+                # What is refused is to be refused by the host.
+                parameter_validation=False,
                 **config,
             ),
         )

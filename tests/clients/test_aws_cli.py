@@ -70,13 +70,13 @@ def test_a_function_from_its_creation_to_its_end(aws, tmp_path):
     assert (told["StatusCode"], told["FunctionError"]) == (200, "Unhandled")
     assert json.loads((tmp_path / "answer.json").read_text())["errorType"] == "KeyError"
 
-    aws("update-function-configuration", *name, "--timeout", "9", "--environment", "Variables={A=b}")
+    aws("update-function-configuration", *name, "--timeout", "9", "--environment", "Variables={KEY=value}")
     aws("wait", "function-updated-v2", *name)
     configuration = aws("get-function-configuration", *name)
-    assert (configuration["Timeout"], configuration["Environment"]) == (9, {"Variables": {"A": "b"}})
+    assert (configuration["Timeout"], configuration["Environment"]) == (9, {"Variables": {"KEY": "value"}})
     assert "cli-hello" in [function["FunctionName"] for function in aws("list-functions")["Functions"]]
 
-    assert aws("delete-function", *name) is None
+    assert aws("delete-function", *name) == {"StatusCode": 204}
     aws(
         "get-function",
         *name,

@@ -1,9 +1,6 @@
 """Many invocations at once, and deploys under running invocations."""
 
-import concurrent.futures
 import pathlib
-
-import pytest
 
 from hearth import refusal, wait_for_file
 
@@ -36,57 +33,40 @@ def handler(event, context):
     return most
 """
 
-WAITS = """
-import pathlib, time
 
-def handler(event, context):
-    if event:
-        (pathlib.Path(event) / "started").touch()
-        while not (pathlib.Path(event) / "go-on").exists():
-            time.sleep(0.01)
-    return "old"
-"""
-
-
-@pytest.fixture
-def threads():
-    with concurrent.futures.ThreadPoolExecutor(32) as pool:
-        yield pool
-
-
-def test_new_code_serves_while_the_old_finishes(deploy, threads, tmp_path):
-    function = deploy(WAITS, Timeout=60)
-    old = threads.submit(function.invoke, str(tmp_path))
-    wait_for_file(tmp_path / "started")
+def test_new_code_serves_while_the_old_finishes(deploy, threads, gate):
+    function = deploy(gate.SOURCE, Timeout=60)
+    old = threads.submit(function.invoke, gate.event)
+    gate.wait_until_reached()
     function.update_code({"handler.py": "def handler(event, context):\n    return 'new'\n"})
     assert function.invoke().json == "new"
     assert not old.done()
-    (tmp_path / "go-on").touch()
+    gate.open()
     assert old.result().json == "old"
     assert function.invoke().json == "new"
 
 
-def test_a_new_configuration_is_seen_by_the_next_invocation(deploy, threads, tmp_path):
-    source = WAITS.replace('return "old"', 'import os; return os.environ.get("WHAT")')
+def test_a_new_configuration_is_seen_by_the_next_invocation(deploy, threads, gate):
+    source = gate.SOURCE.replace('return "old"', 'import os; return os.environ.get("WHAT")')
     function = deploy(source, Timeout=60, Environment={"Variables": {"WHAT": "old"}})
-    old = threads.submit(function.invoke, str(tmp_path))
-    wait_for_file(tmp_path / "started")
+    old = threads.submit(function.invoke, gate.event)
+    gate.wait_until_reached()
     function.client.update_function_configuration(
         FunctionName=function.name, Environment={"Variables": {"WHAT": "new"}}
     )
     function.wait_until_updated()
     assert function.invoke(0).json == "new"
-    (tmp_path / "go-on").touch()
+    gate.open()
     assert old.result().json == "old"
 
 
-def test_a_deleted_function_finishes_what_it_began(deploy, threads, tmp_path):
-    function = deploy(WAITS, Timeout=60)
-    running = threads.submit(function.invoke, str(tmp_path))
-    wait_for_file(tmp_path / "started")
+def test_a_deleted_function_finishes_what_it_began(deploy, threads, gate):
+    function = deploy(gate.SOURCE, Timeout=60)
+    running = threads.submit(function.invoke, gate.event)
+    gate.wait_until_reached()
     function.client.delete_function(FunctionName=function.name)
     assert refusal(function.client, "invoke", FunctionName=function.name).status == 404
-    (tmp_path / "go-on").touch()
+    gate.open()
     assert running.result().json == "old"
 
 
@@ -134,8 +114,8 @@ def test_many_functions_at_once(deploy, threads):
     assert list(threads.map(round_trip, range(8))) == [[number, number] for number in range(8)]
 
 
-def test_what_went_on_is_on_the_admin_page(host, deploy, threads, tmp_path):
-    function = deploy(WAITS, Timeout=60)
+def test_what_went_on_is_on_the_admin_page(host, deploy, threads, gate):
+    function = deploy(gate.SOURCE, Timeout=60)
     function.invoke(0)
     [idle] = instances(host, function)
     assert idle["state"] == "idle"
@@ -145,11 +125,11 @@ def test_what_went_on_is_on_the_admin_page(host, deploy, threads, tmp_path):
     pid = idle["metadata"]["process.id"]
     assert pathlib.Path(f"/proc/{pid}").exists()
 
-    running = threads.submit(function.invoke, str(tmp_path))
-    wait_for_file(tmp_path / "started")
+    running = threads.submit(function.invoke, gate.event)
+    gate.wait_until_reached()
     [busy] = instances(host, function)
     assert (busy["state"], busy["idle_seconds"], busy["invocations"]) == ("busy", None, 2)
-    (tmp_path / "go-on").touch()
+    gate.open()
     running.result()
 
 

@@ -202,3 +202,11 @@ def test_a_result_that_is_no_json_is_the_functions_error(deploy):
     error = failed(deploy("def handler(event, context):\n    return object()\n").invoke())
     assert error["errorType"] == "Runtime.MarshalError"
     assert error["errorMessage"] == ("Unable to marshal response: Object of type object is not JSON serializable")
+
+
+def test_a_function_that_takes_more_memory_than_it_has_is_killed(deploy):
+    source = "def handler(event, context):\n    return len(b'x' * (event * 1024 * 1024))\n"
+    function = deploy(source, MemorySize=128, Timeout=30)
+    assert function.invoke(16).json == 16 * 1024 * 1024
+    ended(function.invoke(1000), "Runtime.ExitError", "Runtime exited with error: signal: killed")
+    assert function.invoke(16).json == 16 * 1024 * 1024

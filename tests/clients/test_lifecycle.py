@@ -137,20 +137,38 @@ def test_fact_051_the_latest_version_cannot_be_deleted_alone(echo):
     assert refused.body == {"Type": "User", "message": message}
 
 
-def test_fact_052_an_update_while_one_is_in_progress(deploy):
-    function = deploy(ECHO)
-    # Thousands of files keep the host busy for longer than the next request takes to arrive.
-    large = zip_of({"handler.py": ECHO} | {f"data/{number}": str(number) for number in range(10000)})
-    function.client.update_function_code(FunctionName=function.name, ZipFile=large)
-    refused = refusal(function.client, "update_function_configuration", FunctionName=function.name, Timeout=4)
+def test_fact_052_an_update_while_one_is_in_progress(deploy_slowly):
+    function = deploy_slowly(ECHO)
+    function.client.update_function_configuration(FunctionName=function.name, Timeout=5)
     message = f"The operation cannot be performed at this time. An update is in progress for resource: {function.arn}"
-    assert refused == (409, "ResourceConflictException", message)
-    assert refused.body == {"Type": "User", "message": message}
-    # The old code goes on serving meanwhile.
+    for operation, change in [
+        ("update_function_configuration", {"Timeout": 4}),
+        ("update_function_code", {"ZipFile": PACKAGE}),
+    ]:
+        refused = refusal(function.client, operation, FunctionName=function.name, **change)
+        assert refused == (409, "ResourceConflictException", message)
+        assert refused.body == {"Type": "User", "message": message}
+    # The function goes on serving meanwhile.
     assert function.invoke("still here").json == "still here"
     function.wait_until_updated()
     function.client.update_function_configuration(FunctionName=function.name, Timeout=4)
     function.wait_until_updated()
+    assert function.client.get_function_configuration(FunctionName=function.name)["Timeout"] == 4
+
+
+def test_a_function_that_is_still_being_created_takes_nothing(slow_host):
+    client = slow_host.client()
+    create(client, "pending")
+    message = (
+        "The operation cannot be performed at this time. "
+        "The function is currently in the following state: Pending"
+    )
+    for operation, change in [("invoke", {}), ("update_function_configuration", {"Timeout": 4})]:
+        refused = refusal(client, operation, FunctionName="pending", **change)
+        assert refused == (409, "ResourceConflictException", message)
+    wait(client, "function_active_v2", "pending")
+    assert client.invoke(FunctionName="pending", Payload=b"1")["Payload"].read() == b"1"
+    client.delete_function(FunctionName="pending")
 
 
 def test_fact_053_a_role_that_is_no_arn(client):

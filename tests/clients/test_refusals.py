@@ -1,13 +1,12 @@
 """Recorded facts 30 to 42: invocations that are refused, each with AWS's status, type, message and body."""
 
-import concurrent.futures
 import json
 import urllib.error
 import urllib.request
 
 import pytest
 
-from hearth import ACCOUNT, ANSWER_LIMIT, REGION, refusal, wait_for_file
+from hearth import ACCOUNT, ANSWER_LIMIT, REGION, refusal
 
 NAME_PATTERN = (
     r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?"
@@ -129,25 +128,17 @@ def test_fact_041_a_function_without_any_concurrency_is_blocked(deploy):
     assert refused.body == THROTTLED
 
 
-def test_fact_042_reserved_concurrency_is_taken_up(deploy_strictly, tmp_path):
-    function = deploy_strictly(
-        "import pathlib, time\n\n"
-        "def handler(event, context):\n"
-        "    (pathlib.Path(event) / 'started').touch()\n"
-        "    while not (pathlib.Path(event) / 'go-on').exists():\n"
-        "        time.sleep(0.01)\n",
-        Timeout=60,
-    )
+def test_fact_042_reserved_concurrency_is_taken_up(deploy_strictly, threads, gate):
+    function = deploy_strictly(gate.SOURCE, Timeout=60)
     function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        first = threads.submit(function.invoke, str(tmp_path))
-        wait_for_file(tmp_path / "started")
-        refused = refusal(function.client, "invoke", FunctionName=function.name, Payload=json.dumps(str(tmp_path)))
-        (tmp_path / "go-on").touch()
-        assert first.result().payload == b"null"
+    first = threads.submit(function.invoke, gate.event)
+    gate.wait_until_reached()
+    refused = refusal(function.client, "invoke", FunctionName=function.name)
     assert refused == (429, "TooManyRequestsException", "Rate Exceeded.")
     assert refused.body == THROTTLED
-    assert function.invoke(str(tmp_path)).payload == b"null"
+    gate.open()
+    assert first.result().json == "old"
+    assert function.invoke(gate.event).json == "old"
 
 
 def test_a_payload_of_exactly_six_mebibytes_passes_and_one_byte_more_does_not(deploy):
@@ -207,4 +198,4 @@ def test_an_unknown_operation_gets_an_error_of_aws_s_form(host):
     with caught.value as answer:
         assert answer.status == 404
         assert answer.headers["x-amzn-ErrorType"]
-        assert json.loads(answer.read())["Message"]
+        assert json.loads(answer.read())["message"]

@@ -118,7 +118,7 @@ def test_what_a_package_brings_can_be_imported(deploy):
         ("index.js", "index.handler", "exports.handler = (event, context, done) => done(null, event);"),
         ("src/app.js", "src/app.main", "exports.main = async (event) => event;"),
         ("index.js", "index.api.handler", "exports.api = { handler: async (event) => event };"),
-        ("index.mjs", "index.handler", "const v = await Promise.resolve(1); export const handler = (e) => v && e;"),
+        ("index.mjs", "index.handler", "const v = await Promise.resolve(1); export const handler = async (e) => e;"),
     ],
     ids=["commonjs", "esm", "callback", "folder", "nested", "top-level await"],
 )

@@ -149,10 +149,4 @@ impl Answer {
         let decoded = BASE64.decode(self.header("X-Amz-Log-Result")?).ok()?;
         Some(String::from_utf8_lossy(&decoded).into_owned())
     }
-
-    /// How long the function's init took, if this invocation waited for it.
-    pub fn init_duration_ms(&self) -> Option<f64> {
-        let log = self.log_tail()?;
-        log.split("Init Duration: ").nth(1)?.split_whitespace().next()?.parse().ok()
-    }
 }

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use hearth_tests::{Answer, Host, wait_until};
+use hearth_tests::{Answer, Host, NewFunction, wait_until, zip_of};
 use serde_json::{Value, json};
 
 use crate::support::{ECHO, LIMIT, deploy, launch};
@@ -187,4 +187,49 @@ fn an_instance_that_does_not_end_is_reported_and_does_not_stop_the_host_from_end
     let ended = faulty.host.stop().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.output);
     assert!(ended.output.contains(" 1 left behind; "), "{}", ended.output);
+}
+
+#[test]
+fn a_function_that_cannot_be_prepared_is_told_to_have_failed_and_why() {
+    let rule = "{ nth = 1, function = 'other', do = { fail = { message = 'the registry is not there' } } }";
+    let faulty = Faulty::start("", &format!("preparations = [{rule}]"));
+    let client = faulty.host.client();
+    let zip = zip_of(&[("handler.py", ECHO)]).unwrap();
+    let handler = "handler.handler";
+    let new = NewFunction { name: "other", runtime: "python3.13", handler, zip: &zip, timeout_seconds: 3 };
+    client.create(new).unwrap_err();
+    let function = client.get("/2015-03-31/functions/other/configuration").unwrap();
+    assert_eq!(function["State"], "Failed", "{function}");
+    assert!(function["StateReason"].as_str().unwrap().contains("the registry is not there"), "{function}");
+    let answer = client.invoke("other", b"1").unwrap();
+    assert_eq!(
+        (answer.status(), answer.header("x-amzn-ErrorType")),
+        (409, Some("ResourceConflictException"))
+    );
+    assert!(
+        answer.text().contains("The function is currently in the following state: Failed"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn an_update_that_fails_leaves_the_function_serving_as_it_was() {
+    let rule = "{ nth = 2, function = 'echo', do = { fail = { message = 'the disk is full' } } }";
+    let faulty = Faulty::start("", &format!("preparations = [{rule}]"));
+    let client = faulty.host.client();
+    let path = "/2015-03-31/functions/echo/configuration";
+    client.send("PUT", path, &[], br#"{"MemorySize": 256}"#).unwrap().ok().unwrap();
+    let settled = || {
+        let function = client.get(path).unwrap();
+        (function["LastUpdateStatus"] != "InProgress").then_some(function)
+    };
+    let function = wait_until("the update to end", LIMIT, settled).unwrap();
+    assert_eq!(
+        (function["State"].as_str(), function["LastUpdateStatus"].as_str()),
+        (Some("Active"), Some("Failed"))
+    );
+    assert!(function["LastUpdateStatusReason"].as_str().unwrap().contains("the disk is full"), "{function}");
+    assert_eq!(faulty.invoke().text(), "[1]");
+    assert_eq!(faulty.instances()[0]["memory_mb"], 128);
 }

@@ -1,7 +1,6 @@
 //! The end of a host, asked for by a signal.
 
 use std::fs;
-use std::path::PathBuf;
 
 use hearth_tests::{Ended, Host, Process, descendants, wait_until};
 use nix::sys::signal::Signal;
@@ -154,5 +153,4 @@ def handler(event, context):
     assert!(processes.iter().any(|process| process.pid == child), "{processes:?}");
     assert!(host.stop().unwrap().status.success());
     wait_until_gone(&processes);
-    assert!(!PathBuf::from(format!("/proc/{child}")).exists());
 }

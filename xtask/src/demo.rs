@@ -149,14 +149,18 @@ fn invoke(client: &Client, start: &str, event: &str) -> Result<()> {
     if let Some(kind) = answer.header("X-Amz-Function-Error") {
         return Err(Problem::new(format!("the function failed ({kind}): {}", answer.text())));
     }
-    let init = answer.init_duration_ms().map(|init| format!(", {init:.0} ms of it the function's init"));
     screen::done(start, format_args!("{BOLD}{}{BOLD:#}", answer.text()), took);
-    anstream::println!("{:14}{DIM}{}{}{DIM:#}", "", request_of(&answer), init.unwrap_or_default());
+    if let Some(report) = report(&answer) {
+        anstream::println!("{:14}{DIM}{report}{DIM:#}", "");
+    }
     Ok(())
 }
 
-fn request_of(answer: &Answer) -> String {
-    format!("request {}", answer.header("x-amzn-RequestId").unwrap_or("without an id"))
+/// What the function's log says of the invocation: `Duration: 1.02 ms  Billed Duration: 2 ms  …`.
+fn report(answer: &Answer) -> Option<String> {
+    let log = answer.log_tail()?;
+    let (_, figures) = log.lines().rfind(|line| line.starts_with("REPORT "))?.split_once('\t')?;
+    Some(figures.trim_end().replace('\t', "  "))
 }
 
 fn show_instances(client: &Client) -> Result<()> {
@@ -212,7 +216,7 @@ fn stop(host: Host) -> Result<()> {
     if !left.is_empty() {
         return Err(Problem::new(format!("hearth ended and left processes behind: {}", left.join(", "))));
     }
-    let report = ended.output.lines().rev().find(|line| line.starts_with("hearth stopped"));
-    screen::done("stopped", report.unwrap_or("hearth"), stopping.elapsed());
+    let report = ended.output.lines().rev().find_map(|line| line.strip_prefix("hearth stopped: "));
+    screen::done("stopped", report.unwrap_or("nothing is left"), stopping.elapsed());
     Ok(())
 }

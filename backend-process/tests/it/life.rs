@@ -63,8 +63,11 @@ async fn a_paused_instance_stands_still_until_it_is_resumed() {
     let world = World::new().await;
     let instance = world.launch(&world.function("python3.13", "app.handler", &[("app.py", HELLO)])).await;
     world.backend.pause(&cx(), &instance.handle).await.unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", instance.meta["process.id"])).unwrap();
-    assert!(stat.contains(") T "), "{stat}");
+    // The signal was sent; it arrives when the kernel gets to it.
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", instance.meta["process.id"])).unwrap();
+    while !stat().contains(") T ") {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(world.backend.inspect(&cx(), &instance.handle).await.unwrap().state, State::PAUSED);
     world.backend.resume(&cx(), &instance.handle).await.unwrap();
     world.backend.resume(&cx(), &instance.handle).await.unwrap();

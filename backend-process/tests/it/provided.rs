@@ -1,10 +1,12 @@
 //! Functions that bring their own bootstrap.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::support::{World, environment};
 
-const BOOTSTRAP: &str = r#"#!/usr/bin/env python3
+const BOOTSTRAP: &str = r#"#!PYTHON
 import http.client, json, os
 environment = dict(os.environ)
 api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -20,15 +22,11 @@ while True:
 #[tokio::test]
 async fn the_bootstrap_of_the_code_is_run_in_the_environment_of_lambda() {
     let world = World::new().await;
-    let mut spec = world.function("provided.al2023", "any", &[("bootstrap", BOOTSTRAP)]);
+    let python =
+        Command::new("python3").args(["-c", "import sys; print(sys.executable, end='')"]).output().unwrap();
+    let bootstrap = BOOTSTRAP.replace("PYTHON", str::from_utf8(&python.stdout).unwrap());
+    let mut spec = world.function("provided.al2023", "any", &[("bootstrap", &bootstrap)]);
     spec.env.remove("AWS_EXECUTION_ENV");
-    spec.env.insert(
-        "PATH".into(),
-        std::env::split_paths(env!("PATH"))
-            .map(|path| path.display().to_string())
-            .collect::<Vec<_>>()
-            .join(":"),
-    );
     let environment = environment(&world.run(&spec, "{}").await);
     for absent in ["PWD", "SHLVL", "PYTHONPATH", "NODE_PATH", "AWS_EXECUTION_ENV"] {
         assert!(!environment.contains_key(absent), "{absent}");

@@ -1,6 +1,5 @@
 //! What a plugin may call in this host. A panic stays on this side.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -52,25 +51,21 @@ fn guard(what: &str, callback: impl FnOnce()) {
 /// Writes a plugin's record into the host's log. `tracing` wants a place in the source for each level.
 fn emit(record: &TraceRecord) {
     let (message, origin) = (record.message.as_str(), record.target.as_str());
-    let details = Details(record);
+    let details = details(record).map(tracing::field::display);
     match record.level {
-        1 => tracing::error!(target: "backend", origin, %details, "{message}"),
-        2 => tracing::warn!(target: "backend", origin, %details, "{message}"),
-        3 => tracing::info!(target: "backend", origin, %details, "{message}"),
-        4 => tracing::debug!(target: "backend", origin, %details, "{message}"),
-        _ => tracing::trace!(target: "backend", origin, %details, "{message}"),
+        1 => tracing::error!(target: "backend", origin, details, "{message}"),
+        2 => tracing::warn!(target: "backend", origin, details, "{message}"),
+        3 => tracing::info!(target: "backend", origin, details, "{message}"),
+        4 => tracing::debug!(target: "backend", origin, details, "{message}"),
+        _ => tracing::trace!(target: "backend", origin, details, "{message}"),
     }
 }
 
-/// Spans and fields of a record, as one text: `launch{function=f}: image=python`.
-struct Details<'a>(&'a TraceRecord);
-
-impl fmt::Display for Details<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spans = self.0.spans.iter().map(ToString::to_string).collect::<Vec<_>>().join(":");
-        let fields = self.0.fields.iter().map(|Tuple2(name, value)| format!("{name}={value}"));
-        let fields = fields.collect::<Vec<_>>().join(" ");
-        let separator = if spans.is_empty() || fields.is_empty() { "" } else { ": " };
-        write!(f, "{spans}{separator}{fields}")
-    }
+/// Spans and fields of a record, if it has any: `launch{function=f}: image=python`.
+fn details(record: &TraceRecord) -> Option<String> {
+    let spans = record.spans.iter().map(ToString::to_string).collect::<Vec<_>>().join(":");
+    let fields = record.fields.iter().map(|Tuple2(name, value)| format!("{name}={value}"));
+    let fields = fields.collect::<Vec<_>>().join(" ");
+    let parts: Vec<String> = [spans, fields].into_iter().filter(|part| !part.is_empty()).collect();
+    (!parts.is_empty()).then(|| parts.join(": "))
 }

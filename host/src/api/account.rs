@@ -41,23 +41,29 @@ struct AccountUsage {
 const TOTAL_CODE_BYTES: u64 = 80_530_636_800;
 
 /// `GetAccountSettings`
-pub(super) async fn settings(State(api): State<Arc<ApiState>>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn settings(
+    State(api): State<Arc<ApiState>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let caller = Caller::of(&headers, &api.settings);
     let functions = api.catalog.functions(caller.account, caller.region);
     let reserved: u32 = functions.iter().filter_map(|function| function.reserved_concurrency).sum();
     let sizes = functions.iter().flat_map(|function| function.all_versions());
     let total_code_size = sizes.filter_map(|version| Some(version.config.packages().first()?.size)).sum();
     let concurrent_executions = api.settings.account_concurrency;
-    answer(StatusCode::OK, &AccountSettings {
-        account_limit: AccountLimit {
-            total_code_size: TOTAL_CODE_BYTES,
-            code_size_unzipped: MAX_UNPACKED_BYTES,
-            code_size_zipped: 52_428_800,
-            concurrent_executions,
-            unreserved_concurrent_executions: concurrent_executions.saturating_sub(reserved),
+    answer(
+        StatusCode::OK,
+        &AccountSettings {
+            account_limit: AccountLimit {
+                total_code_size: TOTAL_CODE_BYTES,
+                code_size_unzipped: MAX_UNPACKED_BYTES,
+                code_size_zipped: 52_428_800,
+                concurrent_executions,
+                unreserved_concurrent_executions: concurrent_executions.saturating_sub(reserved),
+            },
+            account_usage: AccountUsage { total_code_size, function_count: functions.len() },
         },
-        account_usage: AccountUsage { total_code_size, function_count: functions.len() },
-    })
+    )
 }
 
 /// `GET /`: what this is, and how to talk to it.

@@ -131,7 +131,7 @@ struct EvictQuery {
 
 /// Answer of `POST /_hearth/functions/{name}/evict`.
 #[derive(Debug, Serialize)]
-struct Evicted {
+struct Eviction {
     function: String,
     /// Whether there were any instances.
     evicted: bool,
@@ -159,7 +159,7 @@ async fn evict(
         return (StatusCode::NOT_FOUND, Json(serde_json::json!({ "message": message }))).into_response();
     }
     let instances = targets.iter().map(|target| state.driver.evict(target)).sum();
-    Json(Evicted { function: name, evicted: instances > 0, instances }).into_response()
+    Json(Eviction { function: name, evicted: instances > 0, instances }).into_response()
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {

@@ -21,7 +21,7 @@ use super::wire::alias::{AliasConfiguration, ListAliases, PutAlias, RoutingConfi
 use super::{ApiState, answer, body};
 use crate::catalog::alias::{Alias, Route};
 use crate::catalog::function::{Function, FunctionKey, VersionName};
-use crate::catalog::{AliasChange, ChangeError};
+use crate::catalog::{AliasChange, ChangeError, RoutingChange};
 
 /// Most aliases in one page of a list.
 const PAGE: usize = 50;
@@ -43,11 +43,12 @@ pub(super) async fn create(
     let (Some(name), Some(version)) = (request.name, request.version) else {
         return Err(ApiError::no_function(&arn));
     };
-    check_versions(&api, &key, version, request.routing.flatten())?;
+    let routing = request.routing.apply(None);
+    check_versions(&api, &key, version, routing)?;
     let alias = Alias {
         name: name.clone(),
         version,
-        routing: request.routing.flatten(),
+        routing,
         description: request.description.unwrap_or_default(),
         revision_id: Uuid::new_v4().to_string(),
     };
@@ -70,12 +71,9 @@ pub(super) async fn update(
     let present = function.aliases.get(&alias);
     let present = present.ok_or_else(|| ApiError::change(ChangeError::AliasNotFound, &alias_arn))?;
     let version = request.version.unwrap_or(present.version);
-    check_versions(&api, &key, version, request.routing.unwrap_or(present.routing))?;
-    let change = AliasChange {
-        version: request.version,
-        routing: request.routing,
-        description: request.description,
-    };
+    check_versions(&api, &key, version, request.routing.apply(present.routing))?;
+    let change =
+        AliasChange { version: request.version, routing: request.routing, description: request.description };
     let updated = api.catalog.update_alias(key, alias, request.revision_id, change).await;
     let alias = updated.map_err(|error| ApiError::change(error, &alias_arn))?;
     answer(StatusCode::OK, &AliasConfiguration::new(&arn, &alias))
@@ -121,9 +119,9 @@ pub(super) async fn list(
     let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
     let of_version = params.get("FunctionVersion");
     let is_wanted = |alias: &&Arc<Alias>| {
-        of_version.as_deref().is_none_or(|version| {
-            version.parse().is_ok_and(|version: VersionName| alias.refers_to(version))
-        })
+        of_version
+            .as_deref()
+            .is_none_or(|version| version.parse().is_ok_and(|version: VersionName| alias.refers_to(version)))
     };
     let aliases: Vec<_> = function.aliases.values().filter(is_wanted).collect();
     let (aliases, next_marker) = page.cut(aliases, |alias| alias.name.clone());
@@ -135,8 +133,7 @@ pub(super) async fn list(
 struct Request {
     name: Option<String>,
     version: Option<VersionName>,
-    /// `Some(None)` takes the share of another version away.
-    routing: Option<Option<Route>>,
+    routing: RoutingChange,
     description: Option<String>,
     revision_id: Option<String>,
 }
@@ -177,33 +174,41 @@ async fn parse(
         violations.pattern(&text, "functionVersion", VERSION_PATTERN, |_| version.is_some());
         version
     });
-    let routing = request.routing_config.map(|given| routing(given, &mut violations));
+    let routing = routing(request.routing_config, &mut violations);
     violations.check()?;
-    let routing = routing.transpose()?;
-    let parsed =
-        Request { name: alias, version, routing, description: request.description, revision_id: request.revision_id };
+    let routing = routing?;
+    let parsed = Request {
+        name: alias,
+        version,
+        routing,
+        description: request.description,
+        revision_id: request.revision_id,
+    };
     Ok((located?.key(), parsed))
 }
 
-fn routing(given: RoutingConfig, violations: &mut Violations) -> Result<Option<Route>, ApiError> {
+fn routing(given: Option<RoutingConfig>, violations: &mut Violations) -> Result<RoutingChange, ApiError> {
+    let Some(given) = given else { return Ok(RoutingChange::Keep) };
     let weights = given.additional_version_weights.unwrap_or_default();
     if weights.len() > 1 {
-        return Err(ApiError::invalid("Number of items in AdditionalVersionWeights cannot be greater than 1"));
+        return Err(ApiError::invalid(
+            "Number of items in AdditionalVersionWeights cannot be greater than 1",
+        ));
     }
     let member = "routingConfig.additionalVersionWeights";
     let shown = |weights: &BTreeMap<String, f64>| {
         let pairs: Vec<_> = weights.iter().map(|(version, weight)| format!("{version}={weight:?}")).collect();
         format!("{{{}}}", pairs.join(", "))
     };
-    let Some((version, weight)) = weights.first_key_value() else { return Ok(None) };
+    let Some((version, weight)) = weights.first_key_value() else { return Ok(RoutingChange::Remove) };
     if !(0.0..=1.0).contains(weight) {
         violations.add(shown(&weights), member, WEIGHT_CONSTRAINT);
     }
     let Ok(version @ VersionName::Number(_)) = version.parse() else {
         violations.add(shown(&weights), member, WEIGHT_KEY_CONSTRAINT);
-        return Ok(None);
+        return Ok(RoutingChange::Remove);
     };
-    Ok(Some(Route { version, weight: *weight }))
+    Ok(RoutingChange::Set(Route { version, weight: *weight }))
 }
 
 fn is_alias_name(name: &str) -> bool {
@@ -221,13 +226,15 @@ fn check_versions(
     let arn = key.arn();
     let function = api.catalog.function(key);
     let check = |version: VersionName| {
-        let exists = function.as_ref().is_some_and(|function: &Arc<Function>| function.version(version).is_some());
+        let exists =
+            function.as_ref().is_some_and(|function: &Arc<Function>| function.version(version).is_some());
         if exists { Ok(()) } else { Err(ApiError::no_function(&format!("{arn}:{version}"))) }
     };
     check(version)?;
     let Some(route) = routing else { return Ok(()) };
     if version == VersionName::Latest {
-        let error = ApiError::invalid("$LATEST is not supported for an alias pointing to more than 1 version");
+        let error =
+            ApiError::invalid("$LATEST is not supported for an alias pointing to more than 1 version");
         return Err(error.without_fault());
     }
     if route.version == version {

@@ -108,7 +108,8 @@ impl NameRule {
 
 /// Whether it fits [`QUALIFIER_PATTERN`]. Its length is the caller's affair.
 pub(super) fn is_qualifier(text: &str) -> bool {
-    text == "$LATEST.PUBLISHED" || (!text.is_empty() && text.bytes().all(|byte| is_word(byte) || byte == b'$'))
+    text == "$LATEST.PUBLISHED"
+        || (!text.is_empty() && text.bytes().all(|byte| is_word(byte) || byte == b'$'))
 }
 
 /// Whether these are twelve digits.
@@ -127,7 +128,8 @@ pub(super) fn is_region(text: &str) -> bool {
         let Some(tail) = tail.strip_prefix('-') else { return false };
         let mut parts = tail.split('-');
         let direction = parts.next().is_some_and(letters);
-        let number = parts.next().is_some_and(|number| number.len() == 1 && number.as_bytes()[0].is_ascii_digit());
+        let number =
+            parts.next().is_some_and(|number| number.len() == 1 && number.as_bytes()[0].is_ascii_digit());
         direction && number && parts.next().is_none()
     };
     let gov = rest.strip_prefix("-gov");
@@ -216,19 +218,41 @@ mod tests {
 
     #[test]
     fn regions_are_known_by_their_form() {
-        for region in ["us-east-1", "eu-central-2", "us-gov-west-1", "us-iso-east-1", "us-isob-east-1", "eusc-de-east-1"] {
+        for region in [
+            "us-east-1",
+            "eu-central-2",
+            "us-gov-west-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eusc-de-east-1",
+        ] {
             assert!(is_region(region), "{region}");
         }
-        for text in ["", "us", "us-east", "us-east-10", "USA-east-1", "us--1", "us-east-1-2", "us-isoab-east-1", "local"] {
+        for text in [
+            "",
+            "us",
+            "us-east",
+            "us-east-10",
+            "USA-east-1",
+            "us--1",
+            "us-east-1-2",
+            "us-isoab-east-1",
+            "local",
+        ] {
             assert!(!is_region(text), "{text}");
         }
     }
 
     #[test]
     fn qualifiers_are_words_and_dollars() {
-        for (text, expected) in
-            [("$LATEST", true), ("$latest", true), ("live", true), ("1", true), ("invalid!", false), ("", false)]
-        {
+        for (text, expected) in [
+            ("$LATEST", true),
+            ("$latest", true),
+            ("live", true),
+            ("1", true),
+            ("invalid!", false),
+            ("", false),
+        ] {
             assert_eq!(is_qualifier(text), expected, "{text}");
         }
     }

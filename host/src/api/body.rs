@@ -32,7 +32,8 @@ impl Limit {
 
 /// Reads a whole body.
 pub(super) async fn read(headers: &HeaderMap, body: Body, limit: Limit) -> Result<Bytes, ApiError> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit.bytes) {
         discard(body, limit.bytes + MAX_DISCARDED).await;
         return Err(limit.exceeded());
@@ -69,9 +70,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: Limit) -> Resul
 pub(super) fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     let bytes = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(bytes).map_err(|error| match json::check(bytes) {
-        Err(problem) => {
-            ApiError::new(&INVALID_REQUEST_CONTENT, format!("Could not parse request body into json: {problem}"))
-        }
+        Err(problem) => ApiError::new(
+            &INVALID_REQUEST_CONTENT,
+            format!("Could not parse request body into json: {problem}"),
+        ),
         Ok(()) => ApiError::new(&SERIALIZATION, error.to_string()),
     })
 }

@@ -3,7 +3,9 @@
 use axum::http::{HeaderMap, header};
 
 use super::Settings;
-use super::arn::{NAMESPACED, NameRule, QUALIFIER_MAX, QUALIFIER_PATTERN, is_account, is_qualifier, is_region};
+use super::arn::{
+    NAMESPACED, NameRule, QUALIFIER_MAX, QUALIFIER_PATTERN, is_account, is_qualifier, is_region,
+};
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::validate::Violations;
 use crate::catalog::FunctionRef;
@@ -115,7 +117,9 @@ impl<'a> Located<'a> {
         let Self { account, region, name, qualifier } = self;
         let partition = partition(region);
         match qualifier {
-            Some(qualifier) => format!("arn:{partition}:lambda:{region}:{account}:function:{name}:{qualifier}"),
+            Some(qualifier) => {
+                format!("arn:{partition}:lambda:{region}:{account}:function:{name}:{qualifier}")
+            }
             None => format!("arn:{partition}:lambda:{region}:{account}:function:{name}"),
         }
     }
@@ -149,9 +153,23 @@ mod tests {
         for (authorization, account, region) in [
             (None, "000000000000", "us-east-1"),
             (Some("Bearer x"), "000000000000", "us-east-1"),
-            (Some("AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-3/lambda/aws4_request, SignedHeaders=host, Signature=0"), "000000000000", "eu-west-3"),
-            (Some("AWS4-HMAC-SHA256 Credential=123456789012/20260101/eu-west-3/lambda/aws4_request"), "123456789012", "eu-west-3"),
-            (Some("AWS4-HMAC-SHA256 Credential=123456789012/20260101/../lambda/aws4_request"), "123456789012", "us-east-1"),
+            (
+                Some(
+                    "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-3/lambda/aws4_request, SignedHeaders=host, Signature=0",
+                ),
+                "000000000000",
+                "eu-west-3",
+            ),
+            (
+                Some("AWS4-HMAC-SHA256 Credential=123456789012/20260101/eu-west-3/lambda/aws4_request"),
+                "123456789012",
+                "eu-west-3",
+            ),
+            (
+                Some("AWS4-HMAC-SHA256 Credential=123456789012/20260101/../lambda/aws4_request"),
+                "123456789012",
+                "us-east-1",
+            ),
             (Some("AWS4-HMAC-SHA256 Credential="), "000000000000", "us-east-1"),
         ] {
             let mut headers = HeaderMap::new();

@@ -1,19 +1,19 @@
 //! Code, as requests bring it and as clients fetch it again.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 
-use super::ApiState;
+use serde::de::DeserializeOwned;
+
 use super::body::Limit;
-use super::error::{ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND, SERIALIZATION};
+use super::error::{ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND};
+use super::wire::blob::Blob;
 use super::wire::function::{CodeLocation, FunctionCode, UpdateFunctionCode};
+use super::{ApiState, body};
 use crate::catalog::digest::Digest;
 use crate::catalog::function::{Code, ImageCode};
 use crate::catalog::package::Package;
@@ -21,9 +21,21 @@ use crate::catalog::package::Package;
 /// Largest zip file in a request, in bytes.
 const MAX_ZIP_BYTES: usize = 52_428_800;
 
-/// Limit of a request that brings code.
-pub(super) const fn limit(operation: &'static str) -> Limit {
-    Limit { bytes: 70_167_211, operation }
+/// Most that a request which brings code may measure, in bytes.
+const MAX_REQUEST_BYTES: u64 = 70_167_211;
+
+/// Reads a request that brings code. It is large: parsing it has a thread of its own.
+pub(super) async fn read_request<T: DeserializeOwned + Send + 'static>(
+    headers: &HeaderMap,
+    body: Body,
+    operation: &'static str,
+) -> Result<T, ApiError> {
+    let bytes = body::read(headers, body, Limit { bytes: MAX_REQUEST_BYTES, operation }).await?;
+    match tokio::task::spawn_blocking(move || body::parse_json(&bytes)).await {
+        Ok(parsed) => parsed,
+        // The parser does not panic, so the host is going down.
+        Err(_) => Err(ApiError::shutting_down()),
+    }
 }
 
 /// Code that was taken in: it stays on disk while this is held.
@@ -45,9 +57,9 @@ impl NewCode {
     }
 }
 
-impl<'a> UpdateFunctionCode<'a> {
+impl UpdateFunctionCode {
     /// The members that name code.
-    pub(super) fn take_code(&mut self) -> FunctionCode<'a> {
+    pub(super) fn take_code(&mut self) -> FunctionCode {
         FunctionCode {
             zip_file: self.zip_file.take(),
             s3_bucket: self.s3_bucket.take(),
@@ -57,7 +69,7 @@ impl<'a> UpdateFunctionCode<'a> {
 }
 
 /// Takes in the code of a request.
-pub(super) async fn take(api: &ApiState, code: FunctionCode<'_>) -> Result<NewCode, ApiError> {
+pub(super) async fn take(api: &ApiState, code: FunctionCode) -> Result<NewCode, ApiError> {
     match code {
         FunctionCode { zip_file: Some(zip), s3_bucket: None, image_uri: None, .. } => {
             Ok(NewCode::Zip(take_zip(api, zip).await?))
@@ -72,16 +84,13 @@ pub(super) async fn take(api: &ApiState, code: FunctionCode<'_>) -> Result<NewCo
     }
 }
 
-/// Takes in a zip file, in base64.
-pub(super) async fn take_zip(api: &ApiState, zip: Cow<'_, str>) -> Result<Arc<Package>, ApiError> {
-    let zip = STANDARD
-        .decode(zip.as_bytes())
-        .map_err(|error| ApiError::new(&SERIALIZATION, format!("ZipFile is not base64: {error}")))?;
+/// Takes in a zip file.
+pub(super) async fn take_zip(api: &ApiState, Blob(zip): Blob) -> Result<Arc<Package>, ApiError> {
     if zip.len() > MAX_ZIP_BYTES {
         let message = format!("Zipped size must be smaller than {MAX_ZIP_BYTES} bytes");
         return Err(ApiError::new(&REQUEST_TOO_LARGE, message));
     }
-    api.catalog.add_package(Bytes::from(zip)).await.map_err(|error| ApiError::package(&error))
+    api.catalog.add_package(zip).await.map_err(|error| ApiError::package(&error))
 }
 
 /// Code in S3 is not fetched by this host.
@@ -110,7 +119,10 @@ pub(super) fn url(sha256: Digest, headers: &HeaderMap) -> String {
 }
 
 /// `GET /_hearth/code/{sha256}`: the zip file.
-pub(super) async fn download(State(api): State<Arc<ApiState>>, Path(sha256): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn download(
+    State(api): State<Arc<ApiState>>,
+    Path(sha256): Path<String>,
+) -> Result<Response, ApiError> {
     let package = Digest::parse_hex(&sha256).and_then(|sha256| api.catalog.package(sha256));
     let gone = || ApiError::new(&RESOURCE_NOT_FOUND, format!("There is no code with the SHA-256 {sha256}."));
     let package = package.ok_or_else(gone)?;
@@ -118,5 +130,6 @@ pub(super) async fn download(State(api): State<Arc<ApiState>>, Path(sha256): Pat
         tracing::error!(sha256, %error, "code cannot be read");
         gone()
     })?;
-    Ok((StatusCode::OK, [(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"))], zip).into_response())
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"))], zip)
+        .into_response())
 }

@@ -129,7 +129,9 @@ impl ApiError {
             PackageError::Unreadable(_) | PackageError::Unsafe { .. } => {
                 // The text is AWS's; what is wrong with the file goes to the log.
                 tracing::info!(%error, "refused a zip file");
-                Self::invalid("Could not unzip uploaded file. Please check your file, then try to upload again.")
+                Self::invalid(
+                    "Could not unzip uploaded file. Please check your file, then try to upload again.",
+                )
             }
             PackageError::Empty => Self::invalid("Uploaded file must be a non-empty zip"),
             PackageError::TooLarge => {
@@ -162,9 +164,10 @@ impl ApiError {
             InvokeError::LaunchFailed(error) => {
                 Self::new(&RESOURCE_NOT_READY, format!("The function could not be started: {}", cause(error)))
             }
-            InvokeError::Unreachable(problem) => {
-                Self::new(&RESOURCE_NOT_READY, format!("The function's instances could not be reached: {problem}"))
-            }
+            InvokeError::Unreachable(problem) => Self::new(
+                &RESOURCE_NOT_READY,
+                format!("The function's instances could not be reached: {problem}"),
+            ),
             InvokeError::FunctionGone => Self::no_function(arn),
             InvokeError::ShuttingDown => Self::shutting_down(),
         }
@@ -177,7 +180,9 @@ impl ApiError {
 
     fn throttled(throttle: Throttle) -> Self {
         let (reason, message, retry_after_seconds) = match throttle {
-            Throttle::Reserved => ("ReservedFunctionConcurrentInvocationLimitExceeded", "Rate Exceeded.", None),
+            Throttle::Reserved => {
+                ("ReservedFunctionConcurrentInvocationLimitExceeded", "Rate Exceeded.", None)
+            }
             Throttle::Account => ("ConcurrentInvocationLimitExceeded", "Rate Exceeded.", None),
             Throttle::Memory => (
                 "ConcurrentInvocationLimitExceeded",
@@ -194,12 +199,12 @@ impl ApiError {
     }
 
     fn not_active(state: &str) -> Self {
-        let message =
-            format!("{NOT_AT_THIS_TIME} The function is currently in the following state: {state}");
+        let message = format!("{NOT_AT_THIS_TIME} The function is currently in the following state: {state}");
         Self::new(&RESOURCE_CONFLICT, message)
     }
 
-    fn shutting_down() -> Self {
+    /// The host goes down, and takes no more.
+    pub(super) fn shutting_down() -> Self {
         Self::new(&SERVICE_UNAVAILABLE, "This host is shutting down.")
     }
 
@@ -252,49 +257,98 @@ mod tests {
 
     const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 
-    fn told(error: ApiError) -> String {
+    fn told(error: &ApiError) -> String {
         let retry = error.retry_after_seconds.map(|seconds| format!(" (again after {seconds} s)"));
-        format!("{} {} {}{}", error.kind.status.as_u16(), error.kind.name, error.body(), retry.unwrap_or_default())
+        format!(
+            "{} {} {}{}",
+            error.kind.status.as_u16(),
+            error.kind.name,
+            error.body(),
+            retry.unwrap_or_default()
+        )
     }
 
     #[test]
     fn each_failure_of_a_change_is_told_in_awss_words() {
         for (error, expected) in [
-            (ChangeError::FunctionNotFound, r#"404 ResourceNotFoundException {"Message":"Function not found: arn:aws:lambda:us-east-1:000000000000:function:f","Type":"User"}"#),
-            (ChangeError::FunctionExists, r#"409 ResourceConflictException {"Type":"User","message":"Function already exist: f"}"#),
-            (ChangeError::UpdateInProgress, r#"409 ResourceConflictException {"Type":"User","message":"The operation cannot be performed at this time. An update is in progress for resource: arn:aws:lambda:us-east-1:000000000000:function:f"}"#),
-            (ChangeError::NotActive(State::Pending), r#"409 ResourceConflictException {"Type":"User","message":"The operation cannot be performed at this time. The function is currently in the following state: Pending"}"#),
-            (ChangeError::RevisionMismatch, r#"412 PreconditionFailedException {"Type":"User","message":"The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}"#),
+            (
+                ChangeError::FunctionNotFound,
+                r#"404 ResourceNotFoundException {"Message":"Function not found: arn:aws:lambda:us-east-1:000000000000:function:f","Type":"User"}"#,
+            ),
+            (
+                ChangeError::FunctionExists,
+                r#"409 ResourceConflictException {"Type":"User","message":"Function already exist: f"}"#,
+            ),
+            (
+                ChangeError::UpdateInProgress,
+                r#"409 ResourceConflictException {"Type":"User","message":"The operation cannot be performed at this time. An update is in progress for resource: arn:aws:lambda:us-east-1:000000000000:function:f"}"#,
+            ),
+            (
+                ChangeError::NotActive(State::Pending),
+                r#"409 ResourceConflictException {"Type":"User","message":"The operation cannot be performed at this time. The function is currently in the following state: Pending"}"#,
+            ),
+            (
+                ChangeError::RevisionMismatch,
+                r#"412 PreconditionFailedException {"Type":"User","message":"The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}"#,
+            ),
         ] {
-            assert_eq!(told(ApiError::change(error, ARN)), expected);
+            assert_eq!(told(&ApiError::change(error, ARN)), expected);
         }
     }
 
     #[test]
     fn each_reason_not_to_run_an_invocation_is_told_with_its_cause() {
         for (error, expected) in [
-            (InvokeError::Throttled(Throttle::Reserved), r#"429 TooManyRequestsException {"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}"#),
-            (InvokeError::Throttled(Throttle::Account), r#"429 TooManyRequestsException {"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}"#),
-            (InvokeError::Throttled(Throttle::Memory), r#"429 TooManyRequestsException {"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded. The memory that this host may use for instances is taken."} (again after 1 s)"#),
-            (InvokeError::LaunchFailed(None), r#"502 ResourceNotReadyException {"Type":"Server","message":"The function could not be started: the backend gave no reason"}"#),
-            (InvokeError::Unreachable("refused".into()), r#"502 ResourceNotReadyException {"Type":"Server","message":"The function's instances could not be reached: refused"}"#),
-            (InvokeError::FunctionGone, r#"404 ResourceNotFoundException {"Message":"Function not found: arn:aws:lambda:us-east-1:000000000000:function:f","Type":"User"}"#),
-            (InvokeError::ShuttingDown, r#"503 ServiceUnavailableException {"Message":"This host is shutting down.","Type":"Server"}"#),
+            (
+                InvokeError::Throttled(Throttle::Reserved),
+                r#"429 TooManyRequestsException {"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}"#,
+            ),
+            (
+                InvokeError::Throttled(Throttle::Account),
+                r#"429 TooManyRequestsException {"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}"#,
+            ),
+            (
+                InvokeError::Throttled(Throttle::Memory),
+                r#"429 TooManyRequestsException {"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded. The memory that this host may use for instances is taken."} (again after 1 s)"#,
+            ),
+            (
+                InvokeError::LaunchFailed(None),
+                r#"502 ResourceNotReadyException {"Type":"Server","message":"The function could not be started: the backend gave no reason"}"#,
+            ),
+            (
+                InvokeError::Unreachable("refused".into()),
+                r#"502 ResourceNotReadyException {"Type":"Server","message":"The function's instances could not be reached: refused"}"#,
+            ),
+            (
+                InvokeError::FunctionGone,
+                r#"404 ResourceNotFoundException {"Message":"Function not found: arn:aws:lambda:us-east-1:000000000000:function:f","Type":"User"}"#,
+            ),
+            (
+                InvokeError::ShuttingDown,
+                r#"503 ServiceUnavailableException {"Message":"This host is shutting down.","Type":"Server"}"#,
+            ),
         ] {
-            assert_eq!(told(ApiError::invoke(error, ARN)), expected);
+            assert_eq!(told(&ApiError::invoke(error, ARN)), expected);
         }
     }
 
     #[test]
     fn a_bad_zip_is_told_in_awss_words() {
         for (error, message) in [
-            (PackageError::Unreadable("x".into()), "Could not unzip uploaded file. Please check your file, then try to upload again."),
-            (PackageError::Unsafe { name: "../a".into(), problem: "p" }, "Could not unzip uploaded file. Please check your file, then try to upload again."),
+            (
+                PackageError::Unreadable("x".into()),
+                "Could not unzip uploaded file. Please check your file, then try to upload again.",
+            ),
+            (
+                PackageError::Unsafe { name: "../a".into(), problem: "p" },
+                "Could not unzip uploaded file. Please check your file, then try to upload again.",
+            ),
             (PackageError::Empty, "Uploaded file must be a non-empty zip"),
             (PackageError::TooLarge, "Unzipped size must be smaller than 262144000 bytes"),
         ] {
-            let expected = format!(r#"400 InvalidParameterValueException {{"Type":"User","message":"{message}"}}"#);
-            assert_eq!(told(ApiError::package(&error)), expected);
+            let expected =
+                format!(r#"400 InvalidParameterValueException {{"Type":"User","message":"{message}"}}"#);
+            assert_eq!(told(&ApiError::package(&error)), expected);
         }
     }
 }

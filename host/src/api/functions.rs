@@ -10,17 +10,18 @@ use axum::response::{IntoResponse, Response};
 use super::arn::PLAIN;
 use super::caller::{Caller, Located};
 use super::code::{self, NewCode};
-use super::error::{ApiError, SERIALIZATION};
+use super::error::ApiError;
 use super::pages::Page;
 use super::query::Params;
 use super::settings::{Changes, architecture};
 use super::validate::Violations;
-use super::wire::function::{Concurrency, CreateFunction, Found, FunctionConfiguration, GetFunction, ListFunctions};
-use super::{ApiState, answer, body, layers, tags};
+use super::wire::function::{Concurrency, CreateFunction, FunctionConfiguration, GetFunction, ListFunctions};
+use super::{ApiState, answer, layers, tags};
 use crate::catalog::function::{
-    Architecture, Code, Function, FunctionConfig, FunctionKey, ImageCode, LogFormat, Logging, SnapStart, Tracing,
-    VersionName, ZipCode,
+    Architecture, Code, Function, FunctionConfig, FunctionKey, ImageCode, LogFormat, Logging, SnapStart,
+    Tracing, Version, VersionName, ZipCode,
 };
+use crate::catalog::package::Package;
 use crate::catalog::{ChangeError, NewFunction};
 
 /// Longest bare name that a function can be given.
@@ -32,9 +33,12 @@ const DEFAULT_MEMORY_MB: u32 = 128;
 const DEFAULT_STORAGE_MB: u32 = 512;
 
 /// `CreateFunction`
-pub(super) async fn create(State(api): State<Arc<ApiState>>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, code::limit("CreateFunction")).await?;
-    let mut request: CreateFunction<'_> = body::parse_json(&bytes)?;
+pub(super) async fn create(
+    State(api): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut request: CreateFunction = code::read_request(&headers, body, "CreateFunction").await?;
     let caller = Caller::of(&headers, &api.settings);
 
     let mut violations = Violations::default();
@@ -43,18 +47,16 @@ pub(super) async fn create(State(api): State<Arc<ApiState>>, headers: HeaderMap,
     let rule = if name.contains(':') { PLAIN } else { PLAIN.at_most(MAX_NAME) };
     let located = caller.locate_with(&mut violations, &rule, &name, None);
     violations.required(request.settings.role.as_ref(), "role");
-    let given_code = violations.required(request.code.take(), "code");
+    let given_code = violations.required(request.code.take(), "code").unwrap_or_default();
     let kind = request.package_type.as_deref().unwrap_or("Zip");
-    let kind = violations.word(kind, "packageType", &["Zip", "Image"], PackageType::parse);
+    let kind =
+        violations.word(kind, "packageType", &["Zip", "Image"], PackageType::parse).unwrap_or_default();
     let architecture = architecture(request.architectures.as_deref(), &mut violations);
     let changes = Changes::parse(request.settings, &mut violations);
     violations.check()?;
 
     let key = located?.key();
     changes.check()?;
-    let (Some(given_code), Some(kind)) = (given_code, kind) else {
-        return Err(ApiError::new(&SERIALIZATION, "Code and PackageType cannot be read."));
-    };
     let labels = request.tags.unwrap_or_default();
     tags::check(&labels)?;
     if api.catalog.function(&key).is_some() {
@@ -72,8 +74,9 @@ pub(super) async fn create(State(api): State<Arc<ApiState>>, headers: HeaderMap,
     answer(StatusCode::CREATED, &FunctionConfiguration::new(&function, version, key.arn()))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum PackageType {
+    #[default]
     Zip,
     Image,
 }
@@ -102,7 +105,7 @@ impl Creation {
         mut self,
         api: &ApiState,
         code: NewCode,
-    ) -> Result<(FunctionConfig, Vec<Arc<crate::catalog::package::Package>>), ApiError> {
+    ) -> Result<(FunctionConfig, Vec<Arc<Package>>), ApiError> {
         let (wanted, mut packages) = layers::find_all(api, &self.key.region, self.changes.layers.take())?;
         let code = match (self.kind, code) {
             (PackageType::Zip, NewCode::Zip(package)) => {
@@ -164,12 +167,16 @@ pub(super) async fn get(
     let found = find(&api, &headers, &name, query.as_deref())?;
     let function = &found.function;
     let reserved = function.reserved_concurrency.map(i64::from);
-    answer(StatusCode::OK, &GetFunction {
-        configuration: found.configuration(),
-        code: code::location(&found.version.config.code, &headers),
-        tags: function.tags.clone(),
-        concurrency: reserved.map(|reserved| Concurrency { reserved_concurrent_executions: Some(reserved) }),
-    })
+    answer(
+        StatusCode::OK,
+        &GetFunction {
+            configuration: found.configuration(),
+            code: code::location(&found.version.config.code, &headers),
+            tags: function.tags.clone(),
+            concurrency: reserved
+                .map(|reserved| Concurrency { reserved_concurrent_executions: Some(reserved) }),
+        },
+    )
 }
 
 /// `GetFunctionConfiguration`
@@ -187,6 +194,24 @@ fn find(api: &ApiState, headers: &HeaderMap, name: &str, query: Option<&str>) ->
     let qualifier = Params::new(query).get("Qualifier");
     let located = caller.locate(name, qualifier.as_deref())?;
     found(api, &located)
+}
+
+/// A function that was found, with the version that was asked for.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// All of it.
+    pub(super) function: Arc<Function>,
+    /// The version, or the main one of the alias.
+    pub(super) version: Arc<Version>,
+    /// Qualified if the caller qualified it.
+    pub(super) arn: String,
+}
+
+impl Found {
+    /// In full.
+    pub(super) fn configuration(&self) -> FunctionConfiguration {
+        FunctionConfiguration::new(&self.function, &self.version, self.arn.clone())
+    }
 }
 
 /// The function and version that a request means.
@@ -218,7 +243,9 @@ pub(super) async fn delete(
         None => api.catalog.delete_function(key).await,
         Some(Ok(VersionName::Number(number))) => api.catalog.delete_version(key, number).await,
         Some(Ok(VersionName::Latest)) => {
-            return Err(ApiError::invalid("$LATEST version cannot be deleted without deleting the function."));
+            return Err(ApiError::invalid(
+                "$LATEST version cannot be deleted without deleting the function.",
+            ));
         }
         Some(Err(_)) => {
             return Err(ApiError::invalid("Deletion of aliases is not currently supported."));
@@ -261,9 +288,9 @@ fn list_one(function: &Function, every_version: bool) -> Vec<(String, FunctionCo
         let configuration = FunctionConfiguration::listed(function, &function.latest, arn);
         return vec![(function.key.name.to_string(), configuration)];
     }
-    let listed = |(place, version): (usize, &Arc<_>)| {
-        let version: &crate::catalog::function::Version = version;
-        let configuration = FunctionConfiguration::listed(function, version, format!("{arn}:{}", version.name));
+    let listed = |(place, version): (usize, &Arc<Version>)| {
+        let configuration =
+            FunctionConfiguration::listed(function, version, format!("{arn}:{}", version.name));
         // A space sorts before every character of a name.
         (format!("{} {place:010}", function.key.name), configuration)
     };

@@ -110,7 +110,8 @@ impl Request<'_> {
         let qualifier = Params::new(query).get("Qualifier");
         let caller = Caller::of(self.headers, &self.api.settings);
         let mut violations = Violations::default();
-        let located = caller.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier.as_deref());
+        let located =
+            caller.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier.as_deref());
         let options = self.options(&mut violations);
         violations.check()?;
         let (located, options) = (located?, options?);
@@ -139,7 +140,8 @@ impl Request<'_> {
                 "None" => Some(false),
                 _ => None,
             };
-            options.log_tail = violations.word(log_type, "logType", &["None", "Tail"], parse).unwrap_or_default();
+            options.log_tail =
+                violations.word(log_type, "logType", &["None", "Tail"], parse).unwrap_or_default();
         }
         if let Some(tenant) = text(TENANT_ID) {
             violations.length(tenant, "tenantId", 1, 256);
@@ -161,7 +163,9 @@ impl Request<'_> {
         match json::check(&payload) {
             Ok(()) => Ok(payload),
             Err(problem) => {
-                let message = format!("Could not parse request body into json: Could not parse payload into json: {problem}");
+                let message = format!(
+                    "Could not parse request body into json: Could not parse payload into json: {problem}"
+                );
                 Err(ApiError::new(&INVALID_REQUEST_CONTENT, message))
             }
         }
@@ -173,7 +177,12 @@ impl Request<'_> {
         target.map_err(|error| ApiError::resolve(error, &explicit_arn(located)))
     }
 
-    async fn call(&self, located: &Located<'_>, payload: Bytes, options: Options) -> Result<Response, ApiError> {
+    async fn call(
+        &self,
+        located: &Located<'_>,
+        payload: Bytes,
+        options: Options,
+    ) -> Result<Response, ApiError> {
         let target = self.resolve(located)?;
         let trace_id = self.trace_id();
         let invocation = Invocation {
@@ -196,7 +205,12 @@ impl Request<'_> {
     }
 
     /// Takes an asynchronous invocation. It is on disk before the client is told.
-    async fn accept(&self, located: &Located<'_>, payload: Bytes, options: Options) -> Result<Response, ApiError> {
+    async fn accept(
+        &self,
+        located: &Located<'_>,
+        payload: Bytes,
+        options: Options,
+    ) -> Result<Response, ApiError> {
         self.resolve(located)?;
         let event = QueuedEvent {
             account: located.account.to_owned(),

@@ -15,7 +15,7 @@ use super::validate::Violations;
 use super::wire::layer::{
     LayerContent, LayerSummary, LayerVersionConfiguration, ListLayerVersions, ListLayers, PublishLayerVersion,
 };
-use super::{ApiState, answer, arn, body, code, runtimes};
+use super::{ApiState, answer, arn, code, runtimes};
 use crate::catalog::NewLayerVersion;
 use crate::catalog::function::{Architecture, LayerRef};
 use crate::catalog::layer::{LayerKey, LayerVersion};
@@ -23,7 +23,8 @@ use crate::catalog::package::Package;
 
 /// Most layers in one page of a list.
 const PAGE: usize = 50;
-const NAME_PATTERN: &str = r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+";
+const NAME_PATTERN: &str =
+    r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+";
 
 /// `PublishLayerVersion`
 pub(super) async fn publish(
@@ -32,8 +33,7 @@ pub(super) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, code::limit("PublishLayerVersion")).await?;
-    let request: PublishLayerVersion<'_> = body::parse_json(&bytes)?;
+    let request: PublishLayerVersion = code::read_request(&headers, body, "PublishLayerVersion").await?;
     let mut violations = Violations::default();
     let key = locate_with(&api, &headers, &name, &mut violations);
     let description = request.description.unwrap_or_default();
@@ -49,7 +49,9 @@ pub(super) async fn publish(
     let package = match content {
         Some(LayerContent { zip_file: Some(zip), s3_bucket: None }) => code::take_zip(&api, zip).await?,
         Some(LayerContent { s3_bucket: Some(_), .. }) => return Err(code::from_s3()),
-        Some(LayerContent { .. }) | None => return Err(ApiError::invalid("Please provide the layer's ZipFile.")),
+        Some(LayerContent { .. }) | None => {
+            return Err(ApiError::invalid("Please provide the layer's ZipFile."));
+        }
     };
     let key = key?;
     let new = NewLayerVersion {
@@ -101,7 +103,8 @@ pub(super) async fn list_versions(
     let page = Page::of(params, PAGE)?;
     let key = locate(&api, &headers, &name)?;
     let layer = api.catalog.layer(&key).unwrap_or_default();
-    let versions: Vec<_> = layer.versions.values().rev().filter(|version| is_wanted(version, params)).collect();
+    let versions: Vec<_> =
+        layer.versions.values().rev().filter(|version| is_wanted(version, params)).collect();
     let (versions, next_marker) = page.cut(versions, |version| format!("{:010}", u32::MAX - version.number));
     let layer_versions =
         versions.into_iter().map(|version| LayerVersionConfiguration::listed(&key, version)).collect();
@@ -152,7 +155,8 @@ pub(super) fn parse_version_arn(text: &str) -> Option<(LayerKey, u32)> {
     let parts: Vec<_> = text.split(':').collect();
     let ["arn", partition, "lambda", region, account, "layer", name, number] = parts[..] else { return None };
     let is_word = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     let fits = is_word(partition) && is_word(region) && arn::is_account(account) && is_word(name);
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -168,7 +172,11 @@ pub(super) fn parse_version_arn(text: &str) -> Option<(LayerKey, u32)> {
 pub(super) type FoundLayers = (Option<Vec<LayerRef>>, Vec<Arc<Package>>);
 
 /// Looks up the layers that a function in this region wants.
-pub(super) fn find_all(api: &ApiState, region: &str, arns: Option<Vec<String>>) -> Result<FoundLayers, ApiError> {
+pub(super) fn find_all(
+    api: &ApiState,
+    region: &str,
+    arns: Option<Vec<String>>,
+) -> Result<FoundLayers, ApiError> {
     let Some(arns) = arns else { return Ok((None, Vec::new())) };
     let mut references: Vec<LayerRef> = Vec::new();
     let mut packages = Vec::new();
@@ -239,7 +247,8 @@ fn version_number(text: &str) -> Result<u32, ApiError> {
 fn check_compatible(runtimes: &[String], architectures: &[String], violations: &mut Violations) {
     let shown = |list: &[String]| format!("[{}]", list.join(", "));
     if runtimes.iter().any(|runtime| !runtimes::is_known(runtime)) {
-        let constraint = "Member must satisfy constraint: [Member must satisfy enum value set, Member must not be null]";
+        let constraint =
+            "Member must satisfy constraint: [Member must satisfy enum value set, Member must not be null]";
         violations.add(shown(runtimes), "compatibleRuntimes", constraint);
     }
     if architectures.iter().any(|architecture| Architecture::parse(architecture).is_none()) {

@@ -18,12 +18,12 @@ impl Page {
     /// From `Marker` and `MaxItems`. A page has at most `largest` items, whatever is asked for.
     pub(super) fn of(params: Params<'_>, largest: usize) -> Result<Self, ApiError> {
         let mut violations = Violations::default();
-        let most = params.get("MaxItems").and_then(|text| match text.parse() {
-            Ok(number) => violations.range(number, "maxItems", 1, 10_000),
-            Err(_) => {
+        let most = params.get("MaxItems").and_then(|text| {
+            let Ok(number) = text.parse() else {
                 violations.add(text, "maxItems", "Member must be a number");
-                None
-            }
+                return None;
+            };
+            violations.range(number, "maxItems", 1, 10_000)
         });
         violations.check()?;
         let after = match params.get("Marker") {
@@ -73,8 +73,14 @@ mod tests {
     #[test]
     fn an_impossible_page_is_refused() {
         for (query, expected) in [
-            ("MaxItems=0", "ValidationException: 1 validation error detected: Value '0' at 'maxItems' failed to satisfy constraint: Member must have value greater than or equal to 1"),
-            ("MaxItems=x", "ValidationException: 1 validation error detected: Value 'x' at 'maxItems' failed to satisfy constraint: Member must be a number"),
+            (
+                "MaxItems=0",
+                "ValidationException: 1 validation error detected: Value '0' at 'maxItems' failed to satisfy constraint: Member must have value greater than or equal to 1",
+            ),
+            (
+                "MaxItems=x",
+                "ValidationException: 1 validation error detected: Value 'x' at 'maxItems' failed to satisfy constraint: Member must be a number",
+            ),
             ("Marker=***", "InvalidParameterValueException: Invalid Marker"),
         ] {
             assert_eq!(Page::of(Params::new(Some(query)), 50).unwrap_err().to_string(), expected);

@@ -32,7 +32,8 @@ const SUPPORTED: [&str; 25] = [
 ];
 
 /// Those that are newer than AWS's list was when it was recorded.
-const NEWER: [&str; 6] = ["java11.al2023", "java17.al2023", "java8.al2023", "nodejs26.x", "python3.15", "ruby4.0"];
+const NEWER: [&str; 6] =
+    ["java11.al2023", "java17.al2023", "java8.al2023", "nodejs26.x", "python3.15", "ruby4.0"];
 
 const DEPRECATED: [&str; 20] = [
     "dotnetcore1.0",
@@ -59,8 +60,17 @@ const DEPRECATED: [&str; 20] = [
 
 /// Those that have snapshots.
 const WITH_SNAP_START: [&str; 11] = [
-    "dotnet10", "dotnet8", "java11", "java11.al2023", "java17", "java17.al2023", "java21", "java25", "python3.12",
-    "python3.13", "python3.14",
+    "dotnet10",
+    "dotnet8",
+    "java11",
+    "java11.al2023",
+    "java17",
+    "java17.al2023",
+    "java21",
+    "java25",
+    "python3.12",
+    "python3.13",
+    "python3.14",
 ];
 
 /// Checks that a function may be created with, or updated to, this runtime.

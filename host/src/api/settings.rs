@@ -8,8 +8,13 @@ use super::validate::Violations;
 use super::wire::settings as wire;
 use crate::catalog::environment::RESERVED;
 use crate::catalog::function::{
-    Architecture, Code, FileSystem, FunctionConfig, LayerRef, LogFormat, SnapStart, Tracing, Vpc,
+    Code, FileSystem, FunctionConfig, LayerRef, LogFormat, SnapStart, Tracing, Vpc,
 };
+
+pub(super) use forms::architecture;
+use forms::{LoggingChange, ROLE_PATTERN, check_layers, environment, file_systems, is_role, logging};
+
+mod forms;
 
 /// Most that the variables of a function may measure, as JSON, in bytes.
 const MAX_ENVIRONMENT_BYTES: usize = 4096;
@@ -18,10 +23,6 @@ const MAX_TIMEOUT_SECONDS: u32 = 900;
 const MODEL_MAX_MEMORY_MB: u32 = 32_768;
 const MAX_MEMORY_MB: u32 = 10_240;
 const MAX_LAYERS: usize = 5;
-
-const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
-const LAYER_CONSTRAINT: &str = r"Member must satisfy constraint: [Member must have length less than or equal to 140, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: (arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+), Member must not be null]";
-const VARIABLE_CONSTRAINT: &str = "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]";
 
 /// What a request changes, each part well formed. What is `None` stays as it is.
 #[derive(Debug, Default)]
@@ -46,14 +47,6 @@ pub(super) struct Changes {
     pub(super) layers: Option<Vec<String>>,
 }
 
-#[derive(Debug, Default)]
-struct LoggingChange {
-    json: Option<bool>,
-    application_level: Option<String>,
-    system_level: Option<String>,
-    group: Option<String>,
-}
-
 impl Changes {
     /// Checks the form of every member.
     pub(super) fn parse(given: wire::Settings, violations: &mut Violations) -> Self {
@@ -70,7 +63,8 @@ impl Changes {
             violations.length(description, "description", 0, 256);
         }
         let timeout = given.timeout.and_then(|it| violations.range(it, "timeout", 1, MAX_TIMEOUT_SECONDS));
-        let memory = given.memory_size.and_then(|it| violations.range(it, "memorySize", 128, MODEL_MAX_MEMORY_MB));
+        let memory =
+            given.memory_size.and_then(|it| violations.range(it, "memorySize", 128, MODEL_MAX_MEMORY_MB));
         let storage = given.ephemeral_storage.and_then(|it| it.size);
         check_layers(given.layers.as_deref().unwrap_or_default(), violations);
         Self {
@@ -105,8 +99,7 @@ impl Changes {
 
     /// Checks what makes no sense whatever the function is.
     pub(super) fn check(&self) -> Result<(), ApiError> {
-        if let Some(memory) = self.memory_mb.filter(|memory| *memory > MAX_MEMORY_MB) {
-            tracing::debug!(memory, "more memory than an instance may have");
+        if self.memory_mb.is_some_and(|memory| memory > MAX_MEMORY_MB) {
             return Err(ApiError::invalid(format!(
                 "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to \
                  {MAX_MEMORY_MB}"
@@ -130,7 +123,11 @@ impl Changes {
     }
 
     /// Makes the changes; `layers` are those that were asked for, looked up.
-    pub(super) fn apply(self, config: &mut FunctionConfig, layers: Option<Vec<LayerRef>>) -> Result<(), ApiError> {
+    pub(super) fn apply(
+        self,
+        config: &mut FunctionConfig,
+        layers: Option<Vec<LayerRef>>,
+    ) -> Result<(), ApiError> {
         set(&mut config.role, self.role);
         set(&mut config.description, self.description);
         set(&mut config.timeout_seconds, self.timeout_seconds);
@@ -166,7 +163,9 @@ impl Changes {
             }
             Code::Image(image) => {
                 if layers.is_some_and(|layers| !layers.is_empty()) {
-                    return Err(ApiError::invalid("Layers are not supported for functions with package type Image."));
+                    return Err(ApiError::invalid(
+                        "Layers are not supported for functions with package type Image.",
+                    ));
                 }
                 if let Some(given) = self.image {
                     image.entry_point = given.entry_point.unwrap_or_default();
@@ -184,7 +183,9 @@ impl LoggingChange {
     fn apply(self, config: &mut FunctionConfig) {
         set(&mut config.logging.group, self.group);
         let (was_application, was_system) = match &config.logging.format {
-            LogFormat::Json { application_level, system_level } => (application_level.clone(), system_level.clone()),
+            LogFormat::Json { application_level, system_level } => {
+                (application_level.clone(), system_level.clone())
+            }
             LogFormat::Text => ("INFO".to_owned(), "INFO".to_owned()),
         };
         let was_json = matches!(config.logging.format, LogFormat::Json { .. });
@@ -199,51 +200,10 @@ impl LoggingChange {
     }
 }
 
-/// The one architecture of a request, if it names one.
-pub(super) fn architecture(given: Option<&[String]>, violations: &mut Violations) -> Option<Architecture> {
-    let given = given?;
-    let shown = format!("[{}]", given.join(", "));
-    match given {
-        [] => {
-            let constraint = "Member must have length greater than or equal to 1";
-            violations.add(shown, "architectures", constraint);
-            None
-        }
-        [one] => {
-            let architecture = Architecture::parse(one);
-            if architecture.is_none() {
-                let constraint = "Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], \
-                                  Member must not be null]";
-                violations.add(shown, "architectures", constraint);
-            }
-            architecture
-        }
-        [_, _, ..] => {
-            violations.add(shown, "architectures", "Member must have length less than or equal to 1");
-            None
-        }
-    }
-}
-
 fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
-}
-
-fn environment(given: wire::Environment, violations: &mut Violations) -> BTreeMap<String, String> {
-    let variables = given.variables.unwrap_or_default();
-    let is_name = |name: &str| {
-        let mut bytes = name.bytes();
-        let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic());
-        first && name.len() > 1 && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    // Reserved names may begin with an underscore; they are refused for what they are.
-    if variables.keys().any(|name| !is_name(name) && !RESERVED.contains(&name.as_str())) {
-        let names: Vec<_> = variables.keys().map(|name| format!("{name}=***")).collect();
-        violations.add(format!("{{{}}}", names.join(", ")), "environment.variables", VARIABLE_CONSTRAINT);
-    }
-    variables
 }
 
 fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiError> {
@@ -260,70 +220,16 @@ fn check_environment(variables: &BTreeMap<String, String>) -> Result<(), ApiErro
     }
     let measured = serde_json::Value::from_iter(variables.clone()).to_string();
     if measured.len() > MAX_ENVIRONMENT_BYTES {
-        return Err(ApiError::invalid(format!("{UNABLE} exceeded the 4KB limit. String measured: {measured}")));
+        return Err(ApiError::invalid(format!(
+            "{UNABLE} exceeded the 4KB limit. String measured: {measured}"
+        )));
     }
     Ok(())
 }
 
-fn logging(given: wire::LoggingConfig, violations: &mut Violations) -> LoggingChange {
-    let wire::LoggingConfig { log_format, application_log_level, system_log_level, log_group } = given;
-    let known = |words: &'static [&'static str]| move |word: &str| words.contains(&word).then_some(());
-    const APPLICATION: &[&str] = &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
-    const SYSTEM: &[&str] = &["DEBUG", "INFO", "WARN"];
-    if let Some(level) = &application_log_level {
-        violations.word(level, "loggingConfig.applicationLogLevel", APPLICATION, known(APPLICATION));
-    }
-    if let Some(level) = &system_log_level {
-        violations.word(level, "loggingConfig.systemLogLevel", SYSTEM, known(SYSTEM));
-    }
-    if let Some(group) = &log_group {
-        violations.length(group, "loggingConfig.logGroup", 1, 512);
-        violations.pattern(group, "loggingConfig.logGroup", r"[\.\-_/#A-Za-z0-9]+", |group| {
-            group.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_/#".contains(&byte))
-        });
-    }
-    let json = log_format.and_then(|format| {
-        violations.word(&format, "loggingConfig.logFormat", &["JSON", "Text"], |word| match word {
-            "JSON" => Some(true),
-            "Text" => Some(false),
-            _ => None,
-        })
-    });
-    LoggingChange { json, application_level: application_log_level, system_level: system_log_level, group: log_group }
-}
-
-fn file_systems(given: Vec<wire::FileSystemConfig>, violations: &mut Violations) -> Vec<FileSystem> {
-    if given.len() > 1 {
-        let shown = format!("{} file systems", given.len());
-        violations.add(shown, "fileSystemConfigs", "Member must have length less than or equal to 1");
-    }
-    let file_system = |it: wire::FileSystemConfig| FileSystem { arn: it.arn, mount_path: it.local_mount_path };
-    given.into_iter().map(file_system).collect()
-}
-
-fn check_layers(arns: &[String], violations: &mut Violations) {
-    if arns.iter().any(|arn| super::layers::parse_version_arn(arn).is_none()) {
-        violations.add(format!("[{}]", arns.join(", ")), "layers", LAYER_CONSTRAINT);
-    }
-}
-
-/// Whether it fits [`ROLE_PATTERN`].
-fn is_role(text: &str) -> bool {
-    let parts: Vec<_> = text.splitn(6, ':').collect();
-    let ["arn", partition, "iam", "", account, resource] = parts[..] else { return false };
-    let path = resource.strip_prefix("role");
-    let is_partition = |tail: &str| tail.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
-    (partition.is_empty() || partition.strip_prefix("aws").is_some_and(is_partition))
-        && super::arn::is_account(account)
-        && path.is_some_and(|path| {
-            !path.is_empty()
-                && path != "/"
-                && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
-        })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::forms::LAYER_CONSTRAINT;
     use super::*;
 
     fn told(settings: &str) -> String {
@@ -339,15 +245,44 @@ mod tests {
     #[test]
     fn settings_are_checked_in_awss_words() {
         for (settings, expected) in [
-            (r#"{"Role": "arn:aws:iam::000000000000:role/r", "Timeout": 900, "MemorySize": 10240, "Unknown": 1}"#, "fine"),
-            (r#"{"Role": "r1"}"#, r"ValidationException: 1 validation error detected: Value 'r1' at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"),
-            (r#"{"Timeout": 901}"#, "ValidationException: 1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"),
-            (r#"{"MemorySize": 64}"#, "ValidationException: 1 validation error detected: Value '64' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128"),
-            (r#"{"MemorySize": 20000}"#, "InvalidParameterValueException: 'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240"),
-            (r#"{"Environment": {"Variables": {"AWS_REGION": "x", "_HANDLER": "y"}}}"#, "InvalidParameterValueException: Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: AWS_REGION, _HANDLER"),
-            (r#"{"Layers": ["a", "b", "c", "d", "e", "f"]}"#, &format!("ValidationException: 1 validation error detected: Value '[a, b, c, d, e, f]' at 'layers' failed to satisfy constraint: {LAYER_CONSTRAINT}")),
-            (r#"{"LoggingConfig": {"LogFormat": "XML"}}"#, "ValidationException: 1 validation error detected: Value 'XML' at 'loggingConfig.logFormat' failed to satisfy constraint: Member must satisfy enum value set: [JSON, Text]"),
-            (r#"{"SnapStart": {"ApplyOn": "Always"}}"#, "ValidationException: 1 validation error detected: Value 'Always' at 'snapStart.applyOn' failed to satisfy constraint: Member must satisfy enum value set: [PublishedVersions, None]"),
+            (
+                r#"{"Role": "arn:aws:iam::000000000000:role/r", "Timeout": 900, "MemorySize": 10240, "Unknown": 1}"#,
+                "fine",
+            ),
+            (
+                r#"{"Role": "r1"}"#,
+                r"ValidationException: 1 validation error detected: Value 'r1' at 'role' failed to satisfy constraint: Member must satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+",
+            ),
+            (
+                r#"{"Timeout": 901}"#,
+                "ValidationException: 1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900",
+            ),
+            (
+                r#"{"MemorySize": 64}"#,
+                "ValidationException: 1 validation error detected: Value '64' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128",
+            ),
+            (
+                r#"{"MemorySize": 20000}"#,
+                "InvalidParameterValueException: 'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 10240",
+            ),
+            (
+                r#"{"Environment": {"Variables": {"AWS_REGION": "x", "_HANDLER": "y"}}}"#,
+                "InvalidParameterValueException: Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: AWS_REGION, _HANDLER",
+            ),
+            (
+                r#"{"Layers": ["a", "b", "c", "d", "e", "f"]}"#,
+                &format!(
+                    "ValidationException: 1 validation error detected: Value '[a, b, c, d, e, f]' at 'layers' failed to satisfy constraint: {LAYER_CONSTRAINT}"
+                ),
+            ),
+            (
+                r#"{"LoggingConfig": {"LogFormat": "XML"}}"#,
+                "ValidationException: 1 validation error detected: Value 'XML' at 'loggingConfig.logFormat' failed to satisfy constraint: Member must satisfy enum value set: [JSON, Text]",
+            ),
+            (
+                r#"{"SnapStart": {"ApplyOn": "Always"}}"#,
+                "ValidationException: 1 validation error detected: Value 'Always' at 'snapStart.applyOn' failed to satisfy constraint: Member must satisfy enum value set: [PublishedVersions, None]",
+            ),
         ] {
             assert_eq!(told(settings), expected);
         }
@@ -365,8 +300,14 @@ mod tests {
     fn architectures_are_checked_in_awss_words() {
         for (given, expected) in [
             (&["x86_64"][..], "fine"),
-            (&["x86_64", "arm64"], "ValidationException: 1 validation error detected: Value '[x86_64, arm64]' at 'architectures' failed to satisfy constraint: Member must have length less than or equal to 1"),
-            (&["mips"], "ValidationException: 1 validation error detected: Value '[mips]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]"),
+            (
+                &["x86_64", "arm64"],
+                "ValidationException: 1 validation error detected: Value '[x86_64, arm64]' at 'architectures' failed to satisfy constraint: Member must have length less than or equal to 1",
+            ),
+            (
+                &["mips"],
+                "ValidationException: 1 validation error detected: Value '[mips]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]",
+            ),
         ] {
             let mut violations = Violations::default();
             let given: Vec<_> = given.iter().map(ToString::to_string).collect();

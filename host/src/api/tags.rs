@@ -77,7 +77,8 @@ pub(super) async fn remove(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let key = locate(&api, &headers, &resource)?;
-    let names: Vec<_> = Params::new(query.as_deref()).all("tagKeys").map(std::borrow::Cow::into_owned).collect();
+    let names: Vec<_> =
+        Params::new(query.as_deref()).all("tagKeys").map(std::borrow::Cow::into_owned).collect();
     if names.is_empty() {
         let mut violations = Violations::default();
         violations.required(None::<()>, "tagKeys");

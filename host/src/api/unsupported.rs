@@ -51,9 +51,10 @@ const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 33] = [
 pub(super) fn routes(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
     OPERATIONS.into_iter().fold(router, |router, (path, methods)| {
         let refuse = |operation: &'static str| move || std::future::ready(not_supported(operation));
-        let methods: MethodRouter<Arc<ApiState>> = methods
-            .iter()
-            .fold(MethodRouter::new(), |router, (method, operation)| router.merge(on(*method, refuse(operation))));
+        let methods: MethodRouter<Arc<ApiState>> =
+            methods.iter().fold(MethodRouter::new(), |router, (method, operation)| {
+                router.merge(on(*method, refuse(operation)))
+            });
         super::both_ways(router, path, methods)
     })
 }

@@ -12,13 +12,13 @@ use super::body::Limit;
 use super::caller::Caller;
 use super::code::{self, NewCode};
 use super::error::ApiError;
-use super::functions::found;
+use super::functions::{Found, found};
 use super::settings::{Changes, architecture};
 use super::validate::Violations;
-use super::wire::function::{Found, FunctionConfiguration, UpdateFunctionCode, UpdateFunctionConfiguration};
+use super::wire::function::{FunctionConfiguration, UpdateFunctionCode, UpdateFunctionConfiguration};
 use super::{ApiState, answer, body, layers};
 use crate::catalog::ChangeError;
-use crate::catalog::function::{Architecture, Code, Function, FunctionConfig};
+use crate::catalog::function::{Architecture, Code, Function, FunctionConfig, Version};
 
 /// Limit of requests that bring no code.
 pub(super) const REQUEST_LIMIT: u64 = 6 * 1024 * 1024;
@@ -82,8 +82,7 @@ pub(super) async fn code(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, code::limit("UpdateFunctionCode")).await?;
-    let mut request: UpdateFunctionCode<'_> = body::parse_json(&bytes)?;
+    let mut request: UpdateFunctionCode = code::read_request(&headers, body, "UpdateFunctionCode").await?;
     let caller = Caller::of(&headers, &api.settings);
     let mut violations = Violations::default();
     let located = caller.locate_with(&mut violations, &PLAIN, &name, None);
@@ -99,7 +98,7 @@ pub(super) async fn code(
     let given = request.take_code();
     let new_code = code::take(&api, given).await?;
     if request.dry_run.unwrap_or(false) {
-        return dry_run(&function, new_code, architecture, arn);
+        return dry_run(&function, &new_code, architecture, arn);
     }
     let publish = request.publish.unwrap_or(false);
     let held = new_code.packages();
@@ -115,12 +114,12 @@ pub(super) async fn code(
     answer(StatusCode::OK, &answered)
 }
 
-fn check_kind(function: &Function, request: &UpdateFunctionCode<'_>) -> Result<(), ApiError> {
+fn check_kind(function: &Function, request: &UpdateFunctionCode) -> Result<(), ApiError> {
     let brings_zip = request.zip_file.is_some() || request.s3_bucket.is_some();
     match &function.latest.config.code {
-        Code::Image(_) if brings_zip => Err(ApiError::invalid(
-            "Please provide ImageUri when updating a function with packageType Image.",
-        )),
+        Code::Image(_) if brings_zip => {
+            Err(ApiError::invalid("Please provide ImageUri when updating a function with packageType Image."))
+        }
         Code::Zip(_) if request.image_uri.is_some() => Err(ApiError::invalid(
             "Please don't provide ImageUri when updating a function with packageType Zip.",
         )),
@@ -143,11 +142,11 @@ fn with_code(function: &Function, new: &NewCode, architecture: Option<Architectu
 /// What the function would be like.
 fn dry_run(
     function: &Function,
-    new: NewCode,
+    new: &NewCode,
     architecture: Option<Architecture>,
     arn: String,
 ) -> Result<Response, ApiError> {
-    let config = Arc::new(with_code(function, &new, architecture));
-    let version = crate::catalog::function::Version { config, ..crate::catalog::function::Version::clone(&function.latest) };
+    let config = Arc::new(with_code(function, new, architecture));
+    let version = Version { config, ..Version::clone(&function.latest) };
     answer(StatusCode::OK, &FunctionConfiguration::new(function, &version, arn))
 }

@@ -30,15 +30,27 @@ impl Violations {
     /// The member must be there.
     pub(super) fn required<T>(&mut self, value: Option<T>, member: &str) -> Option<T> {
         if value.is_none() {
-            self.found.push(format!("Value null at '{member}' failed to satisfy constraint: Member must not be null"));
+            self.found.push(format!(
+                "Value null at '{member}' failed to satisfy constraint: Member must not be null"
+            ));
         }
         value
     }
 
     /// The member must match; `pattern` is what `fits` looks for.
-    pub(super) fn pattern(&mut self, value: &str, member: &str, pattern: &str, fits: impl FnOnce(&str) -> bool) {
+    pub(super) fn pattern(
+        &mut self,
+        value: &str,
+        member: &str,
+        pattern: &str,
+        fits: impl FnOnce(&str) -> bool,
+    ) {
         if !fits(value) {
-            self.add(value, member, format_args!("Member must satisfy regular expression pattern: {pattern}"));
+            self.add(
+                value,
+                member,
+                format_args!("Member must satisfy regular expression pattern: {pattern}"),
+            );
         }
     }
 
@@ -65,7 +77,13 @@ impl Violations {
     }
 
     /// The member must be one of these words; answers what the word means.
-    pub(super) fn word<T>(&mut self, value: &str, member: &str, words: &[&str], parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn word<T>(
+        &mut self,
+        value: &str,
+        member: &str,
+        words: &[&str],
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let parsed = parse(value);
         if parsed.is_none() {
             let set = words.join(", ");

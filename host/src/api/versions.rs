@@ -17,6 +17,7 @@ use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::function::{FunctionConfiguration, ListVersions, PublishVersion};
 use super::{ApiState, answer, body};
+use crate::catalog::function::Version;
 
 /// Most versions in one page of a list.
 const PAGE: usize = 50;
@@ -43,7 +44,8 @@ pub(super) async fn publish(
     let PublishVersion { code_sha256, description, revision_id } = request;
     // An empty text is one that was not given.
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let published = api.catalog.publish_version(key, given(revision_id), given(code_sha256), given(description)).await;
+    let published =
+        api.catalog.publish_version(key, given(revision_id), given(code_sha256), given(description)).await;
     let (function, version) = published.map_err(|error| ApiError::change(error, &arn))?;
     let arn = format!("{arn}:{}", version.name);
     answer(StatusCode::CREATED, &FunctionConfiguration::new(&function, &version, arn))
@@ -63,8 +65,7 @@ pub(super) async fn list(
     let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
     let versions = function.all_versions().enumerate().collect();
     let (versions, next_marker) = page.cut(versions, |(place, _)| format!("{place:010}"));
-    let listed = |(_, version): (usize, &Arc<_>)| {
-        let version: &crate::catalog::function::Version = version;
+    let listed = |(_, version): (usize, &Arc<Version>)| {
         FunctionConfiguration::listed(&function, version, format!("{arn}:{}", version.name))
     };
     let versions = versions.into_iter().map(listed).collect();

@@ -4,6 +4,7 @@
 //! are ignored, as AWS does.
 
 pub(super) mod alias;
+pub(super) mod blob;
 pub(super) mod function;
 pub(super) mod layer;
 pub(super) mod settings;

@@ -57,12 +57,9 @@ mod tests {
 
     #[test]
     fn a_weight_is_the_share_of_the_draws_that_go_to_the_other_version() {
-        for (weight, draw, chosen) in [
-            (0.0, 0, 1),
-            (0.25, 0x3fff_ffff, 2),
-            (0.25, 0x4000_0000, 1),
-            (1.0, u32::MAX, 2),
-        ] {
+        for (weight, draw, chosen) in
+            [(0.0, 0, 1), (0.25, 0x3fff_ffff, 2), (0.25, 0x4000_0000, 1), (1.0, u32::MAX, 2)]
+        {
             assert_eq!(alias(weight).choose(draw), VersionName::Number(chosen), "{weight} {draw:x}");
         }
     }

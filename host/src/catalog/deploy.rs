@@ -127,7 +127,9 @@ fn deploy_id(
             canon.text("handler", &zip.handler);
             canon.bytes("code", &zip.package.sha256.0);
             canon.count("layers", zip.layers.len());
-            zip.layers.iter().for_each(|layer| canon.bytes("layer", &layer.package.sha256.0));
+            for layer in &zip.layers {
+                canon.bytes("layer", &layer.package.sha256.0);
+            }
         }
         Code::Image(image) => {
             canon.text("image", &image.uri);
@@ -169,6 +171,164 @@ impl Canon {
     fn list<'a>(&mut self, name: &str, values: impl IntoIterator<Item = &'a String>) {
         let values: Vec<_> = values.into_iter().collect();
         self.count(name, values.len());
-        values.iter().for_each(|value| self.text(name, value));
+        for value in values {
+            self.text(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalog::function::{
+        Architecture, FileSystem, ImageCode, LayerRef, Logging, PackageRef, SnapStart, Tracing, ZipCode,
+    };
+
+    fn package(content: &[u8]) -> PackageRef {
+        PackageRef { sha256: Digest::of(content), size: 1, unpacked_size: 1 }
+    }
+
+    prop_compose! {
+        /// Settings with few different values in each place, so that two of them are often almost the same.
+        fn any_config()(
+            is_zip in any::<bool>(),
+            code in "[ab]",
+            runtime in "[ab]{0,2}",
+            handler in "[ab]{0,2}",
+            layers in prop::collection::vec("[ab]", 0..3),
+            command in prop::collection::vec("[ab]{0,2}", 0..3),
+            entry_point in prop::collection::vec("[ab]{0,2}", 0..3),
+            working_directory in prop::option::of("[ab]"),
+            environment in prop::option::of(prop::collection::btree_map("[AB]{1,2}", "[ab]{0,2}", 0..3)),
+            (role, group) in ("[ab]", "[ab]"),
+            (timeout_seconds, memory_mb, ephemeral_storage_mb) in (1u32..3, 1u32..3, 1u32..3),
+            (is_arm, is_traced, is_json) in any::<(bool, bool, bool)>(),
+            file_systems in prop::collection::vec("[ab]", 0..2),
+        ) -> FunctionConfig {
+            let layer = |name: String| LayerRef { package: package(name.as_bytes()), arn: String::new() };
+            let code = if is_zip {
+                Code::Zip(ZipCode { package: package(code.as_bytes()), runtime, handler, layers: layers.into_iter().map(layer).collect() })
+            } else {
+                Code::Image(ImageCode { uri: code, entry_point, command, working_directory })
+            };
+            let json = LogFormat::Json { application_level: "INFO".into(), system_level: "INFO".into() };
+            FunctionConfig {
+                code,
+                architecture: if is_arm { Architecture::Arm64 } else { Architecture::X86_64 },
+                role,
+                description: String::new(),
+                timeout_seconds,
+                memory_mb,
+                ephemeral_storage_mb,
+                environment,
+                kms_key_arn: None,
+                tracing: if is_traced { Tracing::Active } else { Tracing::PassThrough },
+                logging: Logging { group, format: if is_json { json } else { LogFormat::Text } },
+                vpc: None,
+                dead_letter_arn: None,
+                file_systems: file_systems.into_iter().map(|arn| FileSystem { arn, mount_path: String::new() }).collect(),
+                snap_start: SnapStart::None,
+            }
+        }
+    }
+
+    fn id(config: &FunctionConfig) -> DeployId {
+        let key = FunctionKey::new("000000000000", "us-east-1", "f");
+        let none = BTreeMap::new();
+        Deploy::new(&key, VersionName::Latest, config, Vec::new(), &none, &none).id
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_43_characters_that_may_stand_in_a_url(config in any_config()) {
+            let text = id(&config).to_string();
+            prop_assert_eq!(text.len(), 43);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+        }
+
+        #[test]
+        fn two_deploys_have_one_id_exactly_if_nothing_that_shapes_an_instance_differs(
+            one in any_config(),
+            other in any_config(),
+        ) {
+            // No variables and none at all are the same to an instance.
+            let shape = |config: &FunctionConfig| FunctionConfig {
+                environment: Some(config.environment.clone().unwrap_or_default()),
+                ..config.clone()
+            };
+            prop_assert_eq!(id(&one) == id(&other), shape(&one) == shape(&other));
+        }
+
+        #[test]
+        fn what_only_the_control_plane_looks_at_changes_no_id(config in any_config(), text in "[ab]") {
+            let changed = FunctionConfig {
+                description: text.clone(),
+                dead_letter_arn: Some(text.clone()),
+                kms_key_arn: Some(text),
+                ..config.clone()
+            };
+            prop_assert_eq!(id(&config), id(&changed));
+        }
+    }
+
+    #[test]
+    fn each_setting_that_shapes_an_instance_changes_the_id() {
+        let zip = |runtime: &str, handler: &str, code: &[u8], layers: &[&[u8]]| {
+            Code::Zip(ZipCode {
+                package: package(code),
+                runtime: runtime.into(),
+                handler: handler.into(),
+                layers: layers
+                    .iter()
+                    .map(|layer| LayerRef { arn: String::new(), package: package(layer) })
+                    .collect(),
+            })
+        };
+        let image = |uri: &str, command: &[&str]| {
+            let command = command.iter().map(ToString::to_string).collect();
+            Code::Image(ImageCode { uri: uri.into(), command, ..ImageCode::default() })
+        };
+        let base = FunctionConfig {
+            code: zip("r", "h", b"1", &[b"a", b"b"]),
+            architecture: Architecture::X86_64,
+            role: "role".into(),
+            description: String::new(),
+            timeout_seconds: 3,
+            memory_mb: 128,
+            ephemeral_storage_mb: 512,
+            environment: None,
+            kms_key_arn: None,
+            tracing: Tracing::PassThrough,
+            logging: Logging { group: "g".into(), format: LogFormat::Text },
+            vpc: None,
+            dead_letter_arn: None,
+            file_systems: Vec::new(),
+            snap_start: SnapStart::None,
+        };
+        let json = LogFormat::Json { application_level: "INFO".into(), system_level: "INFO".into() };
+        let base = || base.clone();
+        let changed = [
+            base(),
+            FunctionConfig { code: zip("R", "h", b"1", &[b"a", b"b"]), ..base() },
+            FunctionConfig { code: zip("r", "H", b"1", &[b"a", b"b"]), ..base() },
+            FunctionConfig { code: zip("r", "h", b"2", &[b"a", b"b"]), ..base() },
+            FunctionConfig { code: zip("r", "h", b"1", &[b"b", b"a"]), ..base() },
+            FunctionConfig { code: zip("r", "h", b"1", &[b"a"]), ..base() },
+            FunctionConfig { code: image("i", &["x", "y"]), ..base() },
+            FunctionConfig { code: image("i", &["xy"]), ..base() },
+            FunctionConfig { architecture: Architecture::Arm64, ..base() },
+            FunctionConfig { role: "other".into(), ..base() },
+            FunctionConfig { timeout_seconds: 4, ..base() },
+            FunctionConfig { memory_mb: 129, ..base() },
+            FunctionConfig { ephemeral_storage_mb: 513, ..base() },
+            FunctionConfig { environment: Some([("A".into(), "a".into())].into()), ..base() },
+            FunctionConfig { tracing: Tracing::Active, ..base() },
+            FunctionConfig { logging: Logging { group: "G".into(), format: LogFormat::Text }, ..base() },
+            FunctionConfig { logging: Logging { group: "g".into(), format: json }, ..base() },
+        ];
+        let ids: std::collections::BTreeSet<_> = changed.iter().map(id).collect();
+        assert_eq!(ids.len(), changed.len());
     }
 }

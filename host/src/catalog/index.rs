@@ -23,7 +23,11 @@ struct Region {
 
 impl Index {
     /// Finds what an invocation is for. `draw` decides where an alias has two versions.
-    pub(super) fn resolve(&self, reference: &FunctionRef<'_>, draw: u32) -> Result<Arc<Target>, ResolveError> {
+    pub(super) fn resolve(
+        &self,
+        reference: &FunctionRef<'_>,
+        draw: u32,
+    ) -> Result<Arc<Target>, ResolveError> {
         let FunctionRef { account, region, name, qualifier } = *reference;
         let function = self.function(account, region, name).ok_or(ResolveError::NotFound)?;
         let version = choose(function, qualifier, draw).ok_or(ResolveError::NotFound)?;
@@ -40,8 +44,11 @@ impl Index {
 
     /// The functions of one account and region, by name.
     pub(super) fn functions(&self, account: &str, region: &str) -> Vec<Arc<Function>> {
-        let mut functions: Vec<_> =
-            self.region(account, region).into_iter().flat_map(|region| region.functions.values().cloned()).collect();
+        let mut functions: Vec<_> = self
+            .region(account, region)
+            .into_iter()
+            .flat_map(|region| region.functions.values().cloned())
+            .collect();
         functions.sort_unstable_by(|a, b| a.key.name.cmp(&b.key.name));
         functions
     }
@@ -60,7 +67,9 @@ impl Index {
 
     /// Takes a function out.
     pub(super) fn remove_function(&mut self, key: &FunctionKey) {
-        if let Some(region) = self.accounts.get_mut(&key.account).and_then(|regions| regions.get_mut(&key.region)) {
+        if let Some(region) =
+            self.accounts.get_mut(&key.account).and_then(|regions| regions.get_mut(&key.region))
+        {
             region.functions.remove(&key.name);
         }
     }
@@ -74,7 +83,9 @@ impl Index {
     pub(super) fn layers(&self, account: &str, region: &str) -> Vec<(String, Arc<LayerVersion>)> {
         let layers = self.region(account, region).into_iter().flat_map(|region| &region.layers);
         layers
-            .filter_map(|(name, layer)| Some((name.clone(), Arc::clone(layer.versions.values().next_back()?))))
+            .filter_map(|(name, layer)| {
+                Some((name.clone(), Arc::clone(layer.versions.values().next_back()?)))
+            })
             .collect()
     }
 
@@ -89,7 +100,8 @@ impl Index {
     pub(super) fn refers_to(&self, sha256: Digest) -> bool {
         let is_used = |version: &Version| uses(version).any(|used| used == sha256);
         let by_function = |function: &Arc<Function>| function.all_versions().any(|version| is_used(version));
-        let mut layers = self.accounts.values().flat_map(HashMap::values).flat_map(|region| region.layers.values());
+        let mut layers =
+            self.accounts.values().flat_map(HashMap::values).flat_map(|region| region.layers.values());
         self.all_functions().any(by_function)
             || layers.any(|layer| layer.versions.values().any(|version| version.package.sha256 == sha256))
     }

@@ -3,18 +3,22 @@
 //! ```text
 //! <data_dir>/code/<sha256>/code.zip     as uploaded
 //! <data_dir>/code/<sha256>/root/        the same, unpacked
+//! <data_dir>/code/<sha256>/synced       says that root/ has reached the disk
 //! <data_dir>/code/.<anything>           work in progress, or rubbish; removed at the next start
 //! ```
 //!
-//! A folder is made under a hidden name, synced, and renamed when it is complete: what has a digest for a name
-//! is whole. It stays while the catalog refers to it or an instance runs it, and goes with the last of them.
+//! A folder is made under a hidden name and renamed when it is complete: what has a digest for a name is whole.
+//! It stays while the catalog refers to it or an instance runs it, and goes with the last of them.
+//!
+//! The zip file is synced before anybody is told of it. Its unpacked half may be thousands of files, whose
+//! syncing takes seconds: that is done behind, and what was not synced when the host ended is unpacked again.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 
 use bytes::Bytes;
 use hearth_core::Artifact;
@@ -25,6 +29,7 @@ use super::function::PackageRef;
 pub use super::digest::Digest;
 
 mod links;
+mod sync;
 mod unpack;
 
 /// What a function and its layers may measure unpacked, in bytes.
@@ -81,13 +86,18 @@ pub struct Package {
 struct Shared {
     folder: PathBuf,
     held: Mutex<HashMap<Digest, Weak<Package>>>,
+    /// Folders whose unpacked half is to be synced.
+    unsynced: mpsc::Sender<PathBuf>,
 }
 
 impl PackageStore {
     /// Opens the store in `folder`, which it makes if it is missing.
     pub fn open(folder: &Path) -> Result<Self, PackageError> {
         fs::create_dir_all(folder).map_err(disk(folder))?;
-        let shared = Shared { folder: folder.to_owned(), held: Mutex::default() };
+        let (unsynced, to_sync) = mpsc::channel::<PathBuf>();
+        let sync = move || to_sync.iter().for_each(|folder| sync::sync_root(&folder));
+        std::thread::Builder::new().name("code-sync".to_owned()).spawn(sync).map_err(disk(folder))?;
+        let shared = Shared { folder: folder.to_owned(), held: Mutex::default(), unsynced };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -106,7 +116,7 @@ impl PackageStore {
         made
     }
 
-    /// Holds a package that the catalog refers to, after a restart. If its unpacked half is missing, it is
+    /// Holds a package that the catalog refers to, after a restart. If its unpacked half may not be whole, it is
     /// unpacked again.
     pub fn reopen(&self, reference: PackageRef) -> Result<Arc<Package>, PackageError> {
         if let Some(package) = self.shared.find(reference.sha256) {
@@ -114,15 +124,14 @@ impl PackageStore {
         }
         let folder = self.shared.folder_of(reference.sha256);
         let zip_path = folder.join("code.zip");
-        if !folder.join("root").is_dir() {
-            let zip = Bytes::from(fs::read(&zip_path).map_err(disk(&zip_path))?);
-            fs::remove_dir_all(&folder).map_err(disk(&folder))?;
-            return self.add(&zip);
-        }
         let found = fs::metadata(&zip_path).map_err(disk(&zip_path))?.len();
         if found != reference.size {
             let source = io::Error::other(format!("{found} bytes long instead of {}", reference.size));
             return Err(PackageError::Disk { path: zip_path, source });
+        }
+        if !sync::is_synced(&folder) {
+            restore_root(&folder, reference)?;
+            self.shared.sync_later(&folder);
         }
         Ok(self.shared.hold(&mut self.shared.held(), reference))
     }
@@ -140,7 +149,8 @@ impl PackageStore {
         let mut removed = 0;
         for entry in fs::read_dir(folder).map_err(disk(folder))? {
             let path = entry.map_err(disk(folder))?.path();
-            let is_held = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| held.contains(name));
+            let is_held =
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| held.contains(name));
             if !is_held {
                 fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).map_err(disk(&path))?;
                 removed += 1;
@@ -199,7 +209,11 @@ impl Shared {
     }
 
     /// Gives a complete folder its final name. If somebody was faster with the same code, theirs is used.
-    fn take_in(self: &Arc<Self>, incoming: &Path, reference: PackageRef) -> Result<Arc<Package>, PackageError> {
+    fn take_in(
+        self: &Arc<Self>,
+        incoming: &Path,
+        reference: PackageRef,
+    ) -> Result<Arc<Package>, PackageError> {
         let folder = self.folder_of(reference.sha256);
         let mut held = self.held();
         if let Some(package) = held.get(&reference.sha256).and_then(Weak::upgrade) {
@@ -210,11 +224,16 @@ impl Shared {
             self.throw_away(&folder);
         }
         fs::rename(incoming, &folder).map_err(disk(&folder))?;
-        sync_folder(&self.folder)?;
+        sync::sync_folder(&self.folder).map_err(disk(&self.folder))?;
+        self.sync_later(&folder);
         Ok(self.hold(&mut held, reference))
     }
 
-    fn hold(self: &Arc<Self>, held: &mut HashMap<Digest, Weak<Package>>, reference: PackageRef) -> Arc<Package> {
+    fn hold(
+        self: &Arc<Self>,
+        held: &mut HashMap<Digest, Weak<Package>>,
+        reference: PackageRef,
+    ) -> Arc<Package> {
         let package = Arc::new(Package {
             reference,
             folder: self.folder_of(reference.sha256),
@@ -223,6 +242,10 @@ impl Shared {
         });
         held.insert(reference.sha256, Arc::downgrade(&package));
         package
+    }
+
+    fn sync_later(&self, folder: &Path) {
+        let _next_start_unpacks_it_if_this_fails = self.unsynced.send(folder.to_owned());
     }
 
     /// Removes the folder of a package that nobody holds any more, unless somebody holds it again by now.
@@ -248,7 +271,7 @@ impl Shared {
     }
 }
 
-/// Writes the zip file and its content into a new folder and syncs both; answers the size of the content.
+/// Writes the zip file and its content into a new folder, and syncs the file; answers the size of the content.
 fn make_folder(folder: &Path, zip: &Bytes) -> Result<u64, PackageError> {
     let root = folder.join("root");
     fs::create_dir_all(&root).map_err(disk(&root))?;
@@ -257,27 +280,22 @@ fn make_folder(folder: &Path, zip: &Bytes) -> Result<u64, PackageError> {
     let mut file = fs::File::create_new(&zip_path).map_err(disk(&zip_path))?;
     file.write_all(zip).map_err(disk(&zip_path))?;
     file.sync_all().map_err(disk(&zip_path))?;
-    sync_tree(folder)?;
+    sync::sync_folder(folder).map_err(disk(folder))?;
     Ok(unpacked_size)
 }
 
-/// Syncs files and folders after all of them are written: the first sync then writes most of them together.
-fn sync_tree(folder: &Path) -> Result<(), PackageError> {
-    for entry in fs::read_dir(folder).map_err(disk(folder))? {
-        let entry = entry.map_err(disk(folder))?;
-        let kind = entry.file_type().map_err(disk(folder))?;
-        let path = entry.path();
-        if kind.is_dir() {
-            sync_tree(&path)?;
-        } else if kind.is_file() {
-            fs::File::open(&path).and_then(|file| file.sync_all()).map_err(disk(&path))?;
-        }
+/// Unpacks a folder's zip file again. The zip file itself is not touched: it is all there is of the code.
+fn restore_root(folder: &Path, reference: PackageRef) -> Result<(), PackageError> {
+    let (zip_path, root) = (folder.join("code.zip"), folder.join("root"));
+    let zip = Bytes::from(fs::read(&zip_path).map_err(disk(&zip_path))?);
+    if Digest::of(&zip) != reference.sha256 {
+        return Err(disk(&zip_path)(io::Error::other("it is not what was uploaded")));
     }
-    sync_folder(folder)
-}
-
-fn sync_folder(folder: &Path) -> Result<(), PackageError> {
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk(folder))
+    if root.exists() {
+        fs::remove_dir_all(&root).map_err(disk(&root))?;
+    }
+    fs::create_dir(&root).map_err(disk(&root))?;
+    unpack::unpack(&zip, &root).map(drop)
 }
 
 fn disk(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
@@ -312,7 +330,11 @@ pub(crate) mod tests {
         let (first, second) = (store.add(&zip).unwrap(), store.add(&zip).unwrap());
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(visible(&folder), [Digest::of(&zip).to_string()]);
-        assert_eq!(fs::read(folder.path().join("code").join(Digest::of(&zip).to_string()).join("root/a.py")).unwrap(), b"x = 1");
+        assert_eq!(
+            fs::read(folder.path().join("code").join(Digest::of(&zip).to_string()).join("root/a.py"))
+                .unwrap(),
+            b"x = 1"
+        );
         assert_eq!(first.reference().unpacked_size, 5);
     }
 
@@ -356,18 +378,32 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_lost_unpacked_half_is_made_again() {
+    fn what_had_not_reached_the_disk_is_unpacked_again() {
         let (folder, store) = store();
-        let reference = {
-            let package = store.add(&zip_of(&[("a", b"1")])).unwrap();
-            package.keep(true);
-            package.reference()
-        };
-        let root = folder.path().join("code").join(reference.sha256.to_string()).join("root");
-        fs::remove_dir_all(&root).unwrap();
-        let package = store.reopen(reference).unwrap();
-        assert_eq!(fs::read(root.join("a")).unwrap(), b"1");
-        assert_eq!(package.reference(), reference);
+        let zip = zip_of(&[("a", b"1")]);
+        let sha256 = Digest::of(&zip);
+        let made = folder.path().join("code").join(sha256.to_string());
+        let reference =
+            PackageRef { sha256, size: zip.len() as u64, unpacked_size: make_folder(&made, &zip).unwrap() };
+        fs::write(made.join("root/a"), "").unwrap();
+        store.reopen(reference).unwrap().keep(true);
+        assert_eq!(fs::read(made.join("root/a")).unwrap(), b"1");
+        fs::write(made.join("code.zip"), &zip[1..]).unwrap();
+        assert!(matches!(store.reopen(reference), Err(PackageError::Disk { .. })));
+    }
+
+    #[test]
+    fn what_has_reached_the_disk_is_trusted() {
+        let (folder, store) = store();
+        let zip = zip_of(&[("a", b"1")]);
+        let sha256 = Digest::of(&zip);
+        let made = folder.path().join("code").join(sha256.to_string());
+        let reference =
+            PackageRef { sha256, size: zip.len() as u64, unpacked_size: make_folder(&made, &zip).unwrap() };
+        sync::sync_root(&made);
+        fs::write(made.join("root/a"), "2").unwrap();
+        store.reopen(reference).unwrap().keep(true);
+        assert_eq!(fs::read(made.join("root/a")).unwrap(), b"2");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Catalog, Target};
 use super::function::{Function, Version};
 use super::writer::ChangeError;
+use super::{Catalog, Target};
 
 impl Catalog {
     /// Begins the deploys of a function's versions that wait for one. Nothing happens before the catalog was
@@ -22,7 +22,9 @@ impl Catalog {
     /// After a start: goes on with what was not finished, and prepares what was.
     pub(super) fn resume_deploys(&self) {
         let functions: Vec<_> = self.shared.index().all_functions().cloned().collect();
-        functions.iter().for_each(|function| self.begin_deploys(function));
+        for function in &functions {
+            self.begin_deploys(function);
+        }
         self.prepare_later(self.targets());
     }
 
@@ -42,15 +44,17 @@ impl Catalog {
     async fn deploy_version(self, function: Arc<Function>, version: Arc<Version>) {
         let Some(deployer) = self.shared.deployer.get() else { return };
         let packages = version.packages.iter().take(version.config.packages().len()).cloned().collect();
-        let deploy = Arc::new(self.shared.deploy(&function, version.name, &version.config, packages));
-        let outcome = deployer.prepare(&deploy.spec).await.map(|()| deploy);
-        if let Err(reason) = &outcome {
+        let deploy = self.shared.deploy(&function, version.name, &version.config, packages);
+        let prepared = deployer.prepare(&deploy.spec).await;
+        if let Err(reason) = &prepared {
             tracing::warn!(function = %function.key.arn(), version = %version.name, reason, "the deploy failed");
         }
         let (key, name, revision) = (function.key.clone(), version.name, version.revision_id.clone());
-        let finished = self.change(move |writer| writer.finish_deploy(&key, name, &revision, outcome)).await;
+        let finished = self.change(move |writer| writer.finish_deploy(&key, name, &revision, prepared)).await;
         match finished.and_then(|finished| finished) {
-            Ok(()) => tracing::debug!(function = %function.key.arn(), version = %version.name, "deploy finished"),
+            Ok(()) => {
+                tracing::debug!(function = %function.key.arn(), version = %version.name, "deploy finished");
+            }
             Err(
                 ChangeError::FunctionNotFound
                 | ChangeError::VersionNotFound

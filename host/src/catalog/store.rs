@@ -19,12 +19,16 @@ pub use record::digest_of;
 
 pub mod record;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A later version of hearth wrote it.
-    #[error("the database was written by a newer hearth: its schema is {found}, this one knows up to {known}")]
+    #[error(
+        "the database was written by a newer hearth: its schema is {found}, this one knows up to {known}"
+    )]
     Newer {
         /// Schema version on disk.
         found: u32,
@@ -63,7 +67,8 @@ impl Store {
         // One host per data directory, and no waiting for another. It also spares the shared-memory file.
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let journal = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        let journal =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
         if let Err(rusqlite::Error::SqliteFailure(failure, _)) = &journal
             && failure.code == rusqlite::ErrorCode::DatabaseBusy
         {
@@ -91,11 +96,19 @@ impl Store {
         Ok(functions)
     }
 
-    fn function(&self, id: i64, key: FunctionKey, published: u32, reserved: Option<u32>) -> Result<Function, StoreError> {
+    fn function(
+        &self,
+        id: i64,
+        key: FunctionKey,
+        published: u32,
+        reserved: Option<u32>,
+    ) -> Result<Function, StoreError> {
         let of = || key.arn();
         let unreadable = |problem| StoreError::Record { of: of(), problem };
         let mut versions = BTreeMap::new();
-        for (number, text) in self.rows::<u32>("SELECT version, record FROM versions WHERE function = ?", id)? {
+        for (number, text) in
+            self.rows::<u32>("SELECT version, record FROM versions WHERE function = ?", id)?
+        {
             let name = if number == 0 { VersionName::Latest } else { VersionName::Number(number) };
             versions.insert(number, Arc::new(record::read_version(name, &text).map_err(unreadable)?));
         }
@@ -106,20 +119,31 @@ impl Store {
         }
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
-        Ok(Function { key, latest, versions, aliases, last_published: published, reserved_concurrency: reserved, tags })
+        Ok(Function {
+            key,
+            latest,
+            versions,
+            aliases,
+            last_published: published,
+            reserved_concurrency: reserved,
+            tags,
+        })
     }
 
     /// Every stored layer. Versions do not hold their packages yet.
     pub fn layers(&self) -> Result<Vec<(LayerKey, Layer)>, StoreError> {
-        let mut query =
-            self.connection.prepare("SELECT id, account, region, name, last_published FROM layers ORDER BY id")?;
+        let mut query = self
+            .connection
+            .prepare("SELECT id, account, region, name, last_published FROM layers ORDER BY id")?;
         let mut rows = query.query([])?;
         let mut layers = Vec::new();
         while let Some(row) = rows.next()? {
             let key = LayerKey { account: row.get(1)?, region: row.get(2)?, name: row.get(3)? };
             let mut layer = Layer { versions: BTreeMap::new(), last_published: row.get(4)? };
             let id = row.get(0)?;
-            for (number, text) in self.rows("SELECT version, record FROM layer_versions WHERE layer = ?", id)? {
+            for (number, text) in
+                self.rows("SELECT version, record FROM layer_versions WHERE layer = ?", id)?
+            {
                 let version = record::read_layer_version(number, &text)
                     .map_err(|problem| StoreError::Record { of: key.arn(), problem })?;
                 layer.versions.insert(number, Arc::new(version));
@@ -200,7 +224,8 @@ fn put_function_row(transaction: &Transaction<'_>, function: &Function) -> Resul
     let FunctionKey { account, region, name } = &function.key;
     let update = "UPDATE functions SET last_published = ?, reserved_concurrency = ?
                   WHERE account = ? AND region = ? AND name = ? RETURNING id";
-    let values = params![function.last_published, function.reserved_concurrency, &**account, &**region, &**name];
+    let values =
+        params![function.last_published, function.reserved_concurrency, &**account, &**region, &**name];
     if let Some(id) = transaction.query_row(update, values, |row| row.get(0)).optional()? {
         return Ok(id);
     }
@@ -230,7 +255,11 @@ fn put_alias(transaction: &Transaction<'_>, function: i64, alias: &Alias) -> Res
     Ok(())
 }
 
-fn put_tags(transaction: &Transaction<'_>, function: i64, tags: &BTreeMap<String, String>) -> Result<(), StoreError> {
+fn put_tags(
+    transaction: &Transaction<'_>,
+    function: i64,
+    tags: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
     transaction.execute("DELETE FROM tags WHERE function = ?", [function])?;
     for (name, value) in tags {
         let sql = "INSERT INTO tags (function, name, value) VALUES (?, ?, ?)";
@@ -246,10 +275,12 @@ fn delete_missing(
     new: &Function,
 ) -> Result<(), StoreError> {
     for name in old.versions.keys().filter(|name| !new.versions.contains_key(name)) {
-        transaction.execute("DELETE FROM versions WHERE function = ? AND version = ?", params![function, name])?;
+        transaction
+            .execute("DELETE FROM versions WHERE function = ? AND version = ?", params![function, name])?;
     }
     for name in old.aliases.keys().filter(|name| !new.aliases.contains_key(*name)) {
-        transaction.execute("DELETE FROM aliases WHERE function = ? AND name = ?", params![function, name])?;
+        transaction
+            .execute("DELETE FROM aliases WHERE function = ? AND name = ?", params![function, name])?;
     }
     Ok(())
 }

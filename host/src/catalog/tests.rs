@@ -27,7 +27,8 @@ impl Deployer for Scripted {
 
     fn deployed(&self, target: &Arc<Target>, limits: Limits) {
         let reserved = limits.reserved.map(|reserved| format!(" at most {reserved}")).unwrap_or_default();
-        let call = format!("deployed #{} {}:{}{reserved}", target.function_id, target.function.name, target.version);
+        let call =
+            format!("deployed #{} {}:{}{reserved}", target.function_id, target.function.name, target.version);
         self.calls.lock().unwrap().push(call);
     }
 
@@ -91,7 +92,10 @@ impl World {
     async fn describe(&self, name: &str, description: &str) -> Result<Arc<Function>, ChangeError> {
         let description = description.to_owned();
         let edit = move |function: &Function| {
-            Ok::<_, ChangeError>(FunctionConfig { description, ..FunctionConfig::clone(&function.latest.config) })
+            Ok::<_, ChangeError>(FunctionConfig {
+                description,
+                ..FunctionConfig::clone(&function.latest.config)
+            })
         };
         self.catalog.update_function(key(name), None, false, Vec::new(), edit).await
     }
@@ -117,7 +121,9 @@ impl World {
 
     fn code_folders(&self) -> usize {
         let entries = std::fs::read_dir(self.folder.path().join("data/code")).unwrap();
-        entries.filter(|entry| !entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.')).count()
+        entries
+            .filter(|entry| !entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'))
+            .count()
     }
 }
 
@@ -221,7 +227,10 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(after.aliases["live"].as_ref(), &alias);
     assert_eq!((&after.tags, after.reserved_concurrency), (&before.tags, Some(7)));
     for (before, after) in before.all_versions().zip(after.all_versions()) {
-        assert_eq!((&before.config, &before.revision_id, &before.status), (&after.config, &after.revision_id, &after.status));
+        assert_eq!(
+            (&before.config, &before.revision_id, &before.status),
+            (&after.config, &after.revision_id, &after.status)
+        );
         let deploys = [before, after].map(|version| version.target.as_ref().unwrap().deploy.id);
         assert_eq!(deploys[0], deploys[1]);
     }
@@ -388,4 +397,21 @@ async fn one_data_directory_has_one_host() {
     };
     let error = Catalog::open(settings).await.unwrap_err();
     assert!(matches!(error, OpenError::Store(StoreError::InUse(_))), "{error}");
+}
+
+#[tokio::test]
+async fn code_and_layers_that_are_too_large_together_are_refused() {
+    let world = World::easy().await;
+    let package = world.catalog.add_package(zip_of(&[("f.py", b"1")])).await.unwrap();
+    let large = PackageRef { unpacked_size: 262_144_001, ..package.reference() };
+    let new = NewFunction {
+        key: key("f"),
+        config: config(large),
+        tags: BTreeMap::new(),
+        publish: false,
+        packages: vec![package],
+    };
+    let refused = world.catalog.create_function(new).await;
+    assert!(matches!(refused, Err(ChangeError::TooLarge(262_144_001))));
+    assert_eq!(world.code_folders(), 0);
 }

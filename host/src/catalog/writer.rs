@@ -3,7 +3,7 @@
 //! Each change is checked against what is there, committed to disk, told to the deployer, and put in the index,
 //! in this order. So nobody sees what a kill could take back, and no lock is held while anything waits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 
 use jiff::Timestamp;
@@ -22,9 +22,11 @@ use super::target::{Limits, Numbers, Target};
 use super::{Deployer, Shared};
 
 mod aliases;
+mod functions;
 mod layers;
 
-pub use aliases::AliasChange;
+pub use aliases::{AliasChange, RoutingChange};
+pub use functions::NewFunction;
 pub use layers::NewLayerVersion;
 
 /// Why a change was not made. Nothing has changed then.
@@ -82,21 +84,6 @@ pub enum ChangeError {
     Closed,
 }
 
-/// What to create.
-#[derive(Debug)]
-pub struct NewFunction {
-    /// Its name.
-    pub key: FunctionKey,
-    /// Its settings.
-    pub config: FunctionConfig,
-    /// Its labels.
-    pub tags: BTreeMap<String, String>,
-    /// Whether version 1 is published at once.
-    pub publish: bool,
-    /// Holds its code until it is stored.
-    pub packages: Vec<Arc<Package>>,
-}
-
 pub(super) enum Job {
     Change(Box<dyn FnOnce(&mut Writer) + Send>),
     /// Close the database and say so.
@@ -134,175 +121,39 @@ impl Writer {
         }
     }
 
-    pub(super) fn create(&mut self, new: NewFunction) -> Result<Arc<Function>, ChangeError> {
-        let NewFunction { key, config, tags, publish, packages: _held } = new;
-        if self.find(&key).is_ok() {
-            return Err(ChangeError::FunctionExists);
-        }
-        let latest = Arc::new(self.version(VersionName::Latest, Arc::new(config), Status::Creating)?);
-        let mut function = Function {
-            key,
-            latest,
-            versions: BTreeMap::new(),
-            aliases: BTreeMap::new(),
-            last_published: 0,
-            reserved_concurrency: None,
-            tags,
-        };
-        if publish {
-            self.add_version(&mut function, None)?;
-        }
-        self.put(None, function)
-    }
-
-    /// Changes `$LATEST`; `edit` makes the new settings from the present ones. Somebody must hold their code.
-    pub(super) fn update<E: From<ChangeError>>(
-        &mut self,
-        key: &FunctionKey,
-        revision: Option<&str>,
-        publish: bool,
-        edit: impl FnOnce(&Function) -> Result<FunctionConfig, E>,
-    ) -> Result<Arc<Function>, E> {
-        let old = self.find(key)?;
-        check_revision(&old.latest.revision_id, revision)?;
-        let config = edit(&old)?;
-        let status = match &old.latest.status {
-            Status::Creating => return Err(ChangeError::NotActive(State::Pending).into()),
-            Status::Updating { .. } => return Err(ChangeError::UpdateInProgress.into()),
-            Status::CreationFailed { .. } => Status::Creating,
-            Status::Active => Status::Updating { serving: Arc::clone(&old.latest.config) },
-            Status::UpdateFailed { serving, .. } => Status::Updating { serving: Arc::clone(serving) },
-        };
-        let mut latest = self.version(VersionName::Latest, Arc::new(config), status)?;
-        latest.target.clone_from(&old.latest.target);
-        let mut function = Function::clone(&old);
-        function.latest = Arc::new(latest);
-        if publish {
-            self.add_version(&mut function, None)?;
-        }
-        Ok(self.put(Some(&old), function)?)
-    }
-
-    /// Publishes `$LATEST`, unless nothing has changed since it was last published. Answers the version. What
-    /// `$LATEST` runs can be run as a version at once.
-    pub(super) fn publish(
-        &mut self,
-        key: &FunctionKey,
-        revision: Option<&str>,
-        code_sha256: Option<&str>,
-        description: Option<String>,
-    ) -> Result<(Arc<Function>, Arc<Version>), ChangeError> {
-        let old = self.find(key)?;
-        check_revision(&old.latest.revision_id, revision)?;
-        if let (Some(expected), Some(code)) = (code_sha256, old.latest.config.packages().first())
-            && expected != code.sha256.base64()
-        {
-            return Err(ChangeError::CodeMismatch { given: expected.to_owned(), present: code.sha256 });
-        }
-        match old.latest.status.state() {
-            State::Active => {}
-            state @ (State::Pending | State::Failed) => return Err(ChangeError::NotActive(state)),
-        }
-        if old.latest.status.is_in_progress() {
-            return Err(ChangeError::UpdateInProgress);
-        }
-        let digest = digest_of(&old.latest.config).map_err(StoreError::Unwritable)?;
-        if let Some((_, newest)) = old.versions.last_key_value()
-            && newest.published_from == Some(digest)
-        {
-            return Ok((Arc::clone(&old), Arc::clone(newest)));
-        }
-        let mut function = Function::clone(&old);
-        let mut version = self.add_version(&mut function, description)?;
-        if old.latest.status == Status::Active {
-            let deploy = self.shared.deploy(&function, version.name, &version.config, version.packages.clone());
-            let target = self.target(key, version.name, &version.config, Arc::new(deploy));
-            let active = Version { status: Status::Active, target: Some(target), ..Version::clone(&version) };
-            version = Arc::new(active);
-            function.put_version(Arc::clone(&version));
-        }
-        Ok((self.put(Some(&old), function)?, version))
-    }
-
-    /// Deletes a function with all its versions.
-    pub(super) fn delete(&mut self, key: &FunctionKey) -> Result<(), ChangeError> {
-        let old = self.find(key)?;
-        self.store.delete_function(key)?;
-        for version in old.all_versions() {
-            self.retire(key, version);
-        }
-        self.shared.index_mut().remove_function(key);
-        self.release(old.all_versions().flat_map(|version| uses(version)).collect());
-        Ok(())
-    }
-
-    /// Deletes one published version.
-    pub(super) fn delete_version(&mut self, key: &FunctionKey, number: u32) -> Result<(), ChangeError> {
-        let old = self.find(key)?;
-        let name = VersionName::Number(number);
-        if let Some(alias) = old.aliases.values().find(|alias| alias.refers_to(name)) {
-            return Err(ChangeError::VersionInUse(alias.name.clone()));
-        }
-        let mut function = Function::clone(&old);
-        // Deleting what is not there is no error, as in AWS.
-        let Some(version) = function.versions.remove(&number) else { return Ok(()) };
-        self.put(Some(&old), function)?;
-        self.retire(key, &version);
-        Ok(())
-    }
-
-    /// Sets or removes the reserved concurrency.
-    pub(super) fn reserve(&mut self, key: &FunctionKey, reserved: Option<u32>) -> Result<(), ChangeError> {
-        let old = self.find(key)?;
-        let function = Function { reserved_concurrency: reserved, ..Function::clone(&old) };
-        let function = self.put(Some(&old), function)?;
-        for target in function.all_versions().filter_map(|version| version.target.as_ref()) {
-            self.deployed(target, &function);
-        }
-        Ok(())
-    }
-
-    /// Changes the tags.
-    pub(super) fn tag(
-        &mut self,
-        key: &FunctionKey,
-        edit: impl FnOnce(&mut BTreeMap<String, String>),
-    ) -> Result<(), ChangeError> {
-        let old = self.find(key)?;
-        let mut function = Function::clone(&old);
-        edit(&mut function.tags);
-        let function = self.put(Some(&old), function)?;
-        self.refresh_targets(Function::clone(&function));
-        Ok(())
-    }
-
     /// Ends the deploy of a version, if it is still the one that was begun.
     pub(super) fn finish_deploy(
         &mut self,
         key: &FunctionKey,
         name: VersionName,
         revision: &str,
-        outcome: Result<Arc<Deploy>, String>,
+        prepared: Result<(), String>,
     ) -> Result<(), ChangeError> {
         let old = self.find(key)?;
         let begun = old.version(name).ok_or(ChangeError::VersionNotFound)?;
         check_revision(&begun.revision_id, Some(revision))?;
         let mut version = Version::clone(begun);
         version.revision_id = Uuid::new_v4().to_string();
-        version.status = match (&outcome, &begun.status) {
-            (Ok(_), _) => Status::Active,
+        match (prepared, &begun.status) {
+            (Ok(()), _) => self.activate(&old, &mut version),
             (Err(reason), Status::Updating { serving }) => {
-                Status::UpdateFailed { serving: Arc::clone(serving), reason: reason.clone() }
+                version.status = Status::UpdateFailed { serving: Arc::clone(serving), reason };
             }
-            (Err(reason), _) => Status::CreationFailed { reason: reason.clone() },
-        };
-        if let Ok(deploy) = outcome {
-            version.target = Some(self.target(key, name, &version.config, deploy));
+            (Err(reason), _) => version.status = Status::CreationFailed { reason },
         }
         let mut function = Function::clone(&old);
         function.put_version(Arc::new(version));
         self.put(Some(&old), function)?;
         Ok(())
+    }
+
+    /// Has a version run as it is configured.
+    fn activate(&mut self, function: &Function, version: &mut Version) {
+        let packages = version.packages.iter().take(version.config.packages().len()).cloned().collect();
+        let deploy = self.shared.deploy(function, version.name, &version.config, packages);
+        let target = self.target(&function.key, version.name, &version.config, Arc::new(deploy));
+        version.status = Status::Active;
+        version.target = Some(target);
     }
 
     fn find(&self, key: &FunctionKey) -> Result<Arc<Function>, ChangeError> {
@@ -319,7 +170,9 @@ impl Writer {
         for version in new.all_versions() {
             let known = old.and_then(|old| old.version(version.name)?.target.as_ref());
             match &version.target {
-                Some(target) if !known.is_some_and(|known| Arc::ptr_eq(known, target)) => self.deployed(target, &new),
+                Some(target) if !known.is_some_and(|known| Arc::ptr_eq(known, target)) => {
+                    self.deployed(target, &new);
+                }
                 Some(_) | None => {}
             }
         }
@@ -351,21 +204,30 @@ impl Writer {
         self.shared.index_mut().put_function(Arc::new(function));
     }
 
-    /// Publishes `$LATEST` as it is in `function` under the next number.
-    fn add_version(&self, function: &mut Function, description: Option<String>) -> Result<Arc<Version>, ChangeError> {
-        let latest = &function.latest;
-        let mut config = FunctionConfig::clone(&latest.config);
+    /// Makes a version from `$LATEST` under the next number, unless the newest one was made from the same.
+    fn next_version(
+        &self,
+        function: &Function,
+        description: Option<String>,
+    ) -> Result<Option<Version>, ChangeError> {
+        let mut config = FunctionConfig::clone(&function.latest.config);
         let published_from = Some(digest_of(&config).map_err(StoreError::Unwritable)?);
+        let newest = function.versions.values().next_back();
+        if newest.is_some_and(|newest| newest.published_from == published_from) {
+            return Ok(None);
+        }
         config.description = description.unwrap_or(config.description);
         let name = VersionName::Number(function.last_published + 1);
-        let mut version = self.version(name, Arc::new(config), Status::Creating)?;
-        version.published_from = published_from;
-        let version = Arc::new(version);
-        function.put_version(Arc::clone(&version));
-        Ok(version)
+        let version = self.version(name, Arc::new(config), Status::Creating)?;
+        Ok(Some(Version { published_from, ..version }))
     }
 
-    fn version(&self, name: VersionName, config: Arc<FunctionConfig>, status: Status) -> Result<Version, ChangeError> {
+    fn version(
+        &self,
+        name: VersionName,
+        config: Arc<FunctionConfig>,
+        status: Status,
+    ) -> Result<Version, ChangeError> {
         Ok(Version {
             name,
             packages: self.hold(&config.packages())?,

@@ -8,7 +8,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 
-use crate::invoke::connection::{Address, Connection, SendError};
+use crate::invoke::connection::{Address, Connection, SendError, TimedOut};
 
 /// How long a running hearth may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,9 +34,7 @@ struct Row {
 
 /// Asks the hearth that listens at `listen` and answers what is to be printed.
 pub(super) async fn instances(listen: &str, json: bool) -> Result<String, String> {
-    let body = tokio::time::timeout(PATIENCE, fetch(listen))
-        .await
-        .map_err(|_| format!("hearth at {listen} did not answer within {PATIENCE:?}"))??;
+    let body = fetch(listen).await?;
     if json {
         return Ok(body);
     }
@@ -57,13 +55,13 @@ async fn fetch(listen: &str) -> Result<String, String> {
         .header(http::header::HOST, address.host())
         .body(Full::default())
         .map_err(|error| error.to_string())?;
-    let response = connection.send(request).await.map_err(|error| match error {
+    let too_late = || format!("{address} did not answer within {PATIENCE:?}");
+    let response = connection.send(request, PATIENCE).await.map_err(|error| match error {
         SendError::NotSent(error) | SendError::Broken(error) => format!("{address}: {error}"),
+        SendError::TimedOut => too_late(),
     })?;
-    let body = connection
-        .drive(response.into_body().collect())
-        .await
-        .map_err(|error| format!("{address}: {error}"))?;
+    let body = connection.drive(response.into_body().collect()).await.map_err(|TimedOut| too_late())?;
+    let body = body.map_err(|error| format!("{address}: {error}"))?;
     Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
 }
 

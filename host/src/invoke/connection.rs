@@ -22,6 +22,9 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Sleep;
+
+use crate::clock::Clock;
 
 /// How long a connection may take to open. Instances are near; one that does not answer by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -75,12 +78,15 @@ impl Stream for UnixStream {}
 
 type Machinery = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 
-/// An open connection that serves one request at a time.
+/// An open connection that serves one request at a time, each within a time limit.
 pub struct Connection {
     /// The same socket again, to look at without touching what hyper reads.
     socket: socket2::Socket,
     sender: SendRequest<Full<Bytes>>,
     machinery: Option<Machinery>,
+    /// Ends the patience with the exchange under way. One timer for the life of the connection: moving it to
+    /// later costs next to nothing, while a new one for each request would wake the runtime's driver.
+    limit: Pin<Box<Sleep>>,
 }
 
 /// Why a request got no answer.
@@ -90,7 +96,13 @@ pub enum SendError {
     NotSent(hyper::Error),
     /// The connection broke after the request was on its way: it may have been run.
     Broken(hyper::Error),
+    /// There was no answer within the limit.
+    TimedOut,
 }
+
+/// The limit of an exchange was over before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
 
 impl Connection {
     /// Opens a connection. Fails with a reason for people; nothing was sent then.
@@ -115,11 +127,17 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| format!("cannot speak HTTP with {address}: {error}"))?;
-        Ok(Self { socket, sender, machinery: Some(machinery) })
+        let limit = Box::pin(tokio::time::sleep(CONNECT_TIMEOUT));
+        Ok(Self { socket, sender, machinery: Some(machinery), limit })
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
+    /// Sends a request and waits for the head of its answer. The time `limit` is for the whole exchange.
+    pub async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, SendError> {
+        self.limit.as_mut().reset(Clock::after(limit));
         // Once the machinery is gone, hyper gives the request back instead of sending it.
         if !self.is_quiet() {
             self.machinery = None;
@@ -127,19 +145,27 @@ impl Connection {
         // hyper takes the next request only after the machinery has asked for it.
         poll_fn(|cx| Poll::Ready(self.poll_machinery(cx).is_ready())).await;
         let response = self.sender.try_send_request(request);
-        self.drive(response).await.map_err(|mut failure| match failure.take_message() {
-            Some(_) => SendError::NotSent(failure.into_error()),
-            None => SendError::Broken(failure.into_error()),
-        })
+        match self.drive(response).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(mut failure)) => Err(match failure.take_message() {
+                Some(_) => SendError::NotSent(failure.into_error()),
+                None => SendError::Broken(failure.into_error()),
+            }),
+            Err(TimedOut) => Err(SendError::TimedOut),
+        }
     }
 
-    /// Lets the connection work while `work`, which depends on it, is waited for.
-    pub async fn drive<F: Future>(&mut self, work: F) -> F::Output {
+    /// Lets the connection work while `work`, which depends on it, is waited for: until the limit of the
+    /// exchange, which [`send`](Self::send) began.
+    pub async fn drive<F: Future>(&mut self, work: F) -> Result<F::Output, TimedOut> {
         let mut work = pin!(work);
         poll_fn(|cx| {
             // Whatever the machinery has to say, the work hears of it through its own channel.
             let _ended = self.poll_machinery(cx);
-            work.as_mut().poll(cx)
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.limit.as_mut().poll(cx).map(|()| Err(TimedOut))
         })
         .await
     }
@@ -150,7 +176,7 @@ impl Connection {
     }
 
     /// Open, and with nothing to read: what every idle connection must be. End of file or stray bytes are not.
-    pub fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         self.socket.peek(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -201,13 +227,13 @@ mod tests {
         let address = Address::Tcp(listener.local_addr().unwrap().to_string());
         let mut connection = Connection::open(&address).await.unwrap();
         let (mut far_end, _) = listener.accept().await.unwrap();
-        let (first, ()) = tokio::join!(connection.send(request()), answer(&mut far_end));
+        let (first, ()) = tokio::join!(connection.send(request(), CONNECT_TIMEOUT), answer(&mut far_end));
         assert_eq!(first.unwrap().status(), 200);
         assert!(connection.is_reusable());
 
         far_end.shutdown().await.unwrap();
         drop(far_end);
-        assert!(matches!(connection.send(request()).await, Err(SendError::NotSent(_))));
+        assert!(matches!(connection.send(request(), CONNECT_TIMEOUT).await, Err(SendError::NotSent(_))));
         assert!(!connection.is_reusable());
     }
 
@@ -220,7 +246,7 @@ mod tests {
             let (mut far_end, _) = listener.accept().await.unwrap();
             assert!(far_end.read(&mut [0; 1024]).await.unwrap() > 0);
         };
-        let (sent, ()) = tokio::join!(connection.send(request()), far_end);
+        let (sent, ()) = tokio::join!(connection.send(request(), CONNECT_TIMEOUT), far_end);
         assert!(matches!(sent, Err(SendError::Broken(_))));
     }
 }

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 
-use super::connection::{Connection, SendError};
+use super::connection::{Connection, SendError, TimedOut};
 use super::{Answered, FunctionError, Invocation};
 use crate::driver::{InFlight, Instance, Reserved};
 
@@ -53,36 +53,37 @@ pub(super) async fn forward(reserved: Reserved, invocation: &Invocation) -> Forw
         }
     };
     let in_flight = reserved.begin();
-    let limit = invocation.target.timeout + PATIENCE;
     let exchanged = tokio::select! {
         biased;
-        exchanged = tokio::time::timeout(limit, exchange(&mut connection, &instance, invocation)) => exchanged,
+        exchanged = exchange(&mut connection, &instance, invocation) => exchanged,
         cause = instance.death() => return Forwarded::Answered(exited(invocation, cause)),
     };
     match exchanged {
-        Ok(Ok((head, payload))) => conclude(in_flight, connection, &head, payload),
+        Ok((head, payload)) => conclude(in_flight, connection, &head, payload),
         // Dropping `in_flight` ends the instance.
-        Ok(Err(Failed::NotSent(error))) => Forwarded::NotRun(format!("{}: {error}", instance.address)),
-        Ok(Err(Failed::TooLarge)) => Forwarded::Answered(too_large()),
-        Ok(Err(Failed::Broken(error))) => {
+        Err(Failed::NotSent(error)) => Forwarded::NotRun(format!("{}: {error}", instance.address)),
+        Err(Failed::TooLarge) => Forwarded::Answered(too_large()),
+        Err(Failed::TimedOut) => Forwarded::Answered(timed_out(invocation)),
+        Err(Failed::Broken(error)) => {
             tracing::warn!(instance = %instance.name, %error, "an instance broke off its answer");
             Forwarded::Answered(exited(invocation, None))
         }
-        Err(_elapsed) => Forwarded::Answered(timed_out(invocation)),
     }
 }
 
 /// Why there is no answer.
 enum Failed {
-    NotSent(hyper::Error),
+    NotSent(String),
     Broken(hyper::Error),
     TooLarge,
+    TimedOut,
 }
 
+/// A connection that was used before, or a new one.
 async fn open(instance: &Instance) -> Result<Connection, String> {
     match instance.take_connection() {
-        Some(connection) if connection.is_quiet() => Ok(connection),
-        _ => Connection::open(&instance.address).await,
+        Some(connection) => Ok(connection),
+        None => Connection::open(&instance.address).await,
     }
 }
 
@@ -91,13 +92,28 @@ async fn exchange(
     instance: &Instance,
     invocation: &Invocation,
 ) -> Result<(Response<()>, Bytes), Failed> {
-    let response = connection.send(request(instance, invocation)).await.map_err(|error| match error {
-        SendError::NotSent(error) => Failed::NotSent(error),
-        SendError::Broken(error) => Failed::Broken(error),
-    })?;
+    let limit = invocation.target.timeout + PATIENCE;
+    let response = match connection.send(request(instance, invocation), limit).await {
+        // What was kept has been closed meanwhile; that says nothing about the instance itself.
+        Err(SendError::NotSent(_)) => {
+            *connection = Connection::open(&instance.address).await.map_err(Failed::NotSent)?;
+            connection.send(request(instance, invocation), limit).await?
+        }
+        sent => sent?,
+    };
     let (head, body) = response.into_parts();
-    let payload = connection.drive(collect(body)).await?;
+    let payload = connection.drive(collect(body)).await.map_err(|TimedOut| Failed::TimedOut)??;
     Ok((Response::from_parts(head, ()), payload))
+}
+
+impl From<SendError> for Failed {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::NotSent(error) => Self::NotSent(error.to_string()),
+            SendError::Broken(error) => Self::Broken(error),
+            SendError::TimedOut => Self::TimedOut,
+        }
+    }
 }
 
 /// The whole body, without a copy where it comes in one piece.

@@ -1,10 +1,10 @@
 //! Recounts everything that the pool keeps count of.
 
-use crate::Pool;
-use crate::capacity::{Domain, Tally};
+use crate::capacity::{Domain, Obstacle, Tally};
 use crate::fleet::Fleet;
 use crate::instance::{Fate, Idle, Instance, Phase};
 use crate::start_queue::Place;
+use crate::{MemoryMib, Pool, Purpose, Timestamp};
 
 impl Pool {
     /// Compares every count, list and timer with the table of instances and the line of those who wait, and says
@@ -12,7 +12,8 @@ impl Pool {
     pub fn audit(&self) -> Result<(), String> {
         for (index, fleet) in self.fleets.iter() {
             self.audit_counts(index, fleet).map_err(|problem| format!("f{index}: {problem}"))?;
-            self.audit_promptness(index, fleet).map_err(|problem| format!("f{index}: {problem}"))?;
+            self.audit_promptness(fleet).map_err(|problem| format!("f{index}: {problem}"))?;
+            self.audit_launches(index, fleet).map_err(|problem| format!("f{index}: {problem}"))?;
         }
         self.audit_limits()?;
         self.audit_memory()?;
@@ -47,15 +48,10 @@ impl Pool {
         agree("instances that serve more than they have slots", overfull, 0)
     }
 
-    /// Nothing is left undone that could have been done.
-    fn audit_promptness(&self, index: u32, fleet: &Fleet) -> Result<(), String> {
+    /// Nobody waits, and no instance stays, longer than it must.
+    fn audit_promptness(&self, fleet: &Fleet) -> Result<(), String> {
         if !fleet.waiting.is_empty() && fleet.available().is_some() {
             return Err("somebody waits although an instance is free".to_owned());
-        }
-        let wants = self.wish(index).is_some();
-        let stands_in_line = self.starts.place(index) != Place::Out;
-        if wants != stands_in_line {
-            return Err(format!("wants a launch: {wants}, stands in line: {stands_in_line}"));
         }
         let current = fleet.deployment.map(|deployment| deployment.deploy);
         for member in fleet.members.iter(&self.members) {
@@ -64,9 +60,10 @@ impl Pool {
             if is_ready && current != Some(instance.deploy) {
                 return Err(format!("{} is ready although its deploy is stale", self.id(member)));
             }
+            let armed = self.timers.instances.key(member).unwrap_or(Timestamp::NEVER);
+            agree("timer", instance.armed, armed)?;
             if let Phase::Idle(Idle { keep_until, .. }) = instance.phase {
-                let is_armed = self.timers.instances.key(member).is_some_and(|at| at <= keep_until);
-                if !is_armed && fleet.spare() > 0 {
+                if keep_until < armed && fleet.spare() > 0 {
                     return Err(format!("{} will never be looked at", self.id(member)));
                 }
             }
@@ -75,6 +72,29 @@ impl Pool {
             Some(_) => Err("somebody waits without a deadline".to_owned()),
             None => Ok(()),
         }
+    }
+
+    /// A launch that is wanted and could begin has begun.
+    fn audit_launches(&self, index: u32, fleet: &Fleet) -> Result<(), String> {
+        let (wish, place) = (self.wish(index), self.starts.place(index));
+        let Some(wish) = wish else { return agree("place in line", place, Place::Out) };
+        if !self.starts.has_room() || (wish.purpose != Purpose::Demand && !self.starts.has_room_for_a_refill()) {
+            return Ok(());
+        }
+        let obstacle = self.obstacle(index, wish.purpose);
+        let memory = fleet.deployment.map_or(MemoryMib(0), |deployment| deployment.spec.memory);
+        let is_held_up = match place {
+            Place::Out => false,
+            Place::Queued(_) => matches!(obstacle, Some(Obstacle::Account | Obstacle::Group)),
+            Place::HeldByGroup(_) => obstacle == Some(Obstacle::Group),
+            Place::HeldByMemory(_) => {
+                let could_have = self.memory.could_have(memory, self.protected_memory());
+                let is_promised_all = wish.launches <= fleet.promised;
+                let is_promised_nothing = obstacle != Some(Obstacle::Memory) || self.is_memory_kept_for_another(index);
+                self.lacks_memory(index, memory) && (is_promised_all || is_promised_nothing || !could_have)
+            }
+        };
+        if is_held_up { Ok(()) } else { Err(format!("{wish:?} is held up by {obstacle:?}, and stands in {place:?}")) }
     }
 
     fn audit_limits(&self) -> Result<(), String> {

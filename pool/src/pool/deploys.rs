@@ -223,6 +223,7 @@ impl Pool {
             self.alter(index, |fleet| fleet.floor = floor);
             self.rearm(index);
             self.reconsider(index);
+            self.room_may_have_come(index);
         }
     }
 }

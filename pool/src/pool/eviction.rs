@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::capacity::{Domain, Obstacle};
 use crate::instance::{Idle, Phase};
 use crate::keep_alive::Worth;
-use crate::start_queue::Place;
+use crate::start_queue::{Class, Place};
 use crate::{EvictReason, Pool, Purpose};
 
 /// For so long, launches that need less memory may pass by one that memory holds up. Then what comes free is
@@ -15,15 +15,15 @@ const PATIENCE_FOR_MEMORY: Duration = Duration::from_secs(1);
 impl Pool {
     /// Why an instance in hand must go, although its function could use it.
     pub(super) fn must_make_way(&self, index: u32) -> Option<EvictReason> {
-        let function = self.instances[index].function.0;
-        let fleet = &self.fleets[function];
+        let instance = &self.instances[index];
+        let fleet = &self.fleets[instance.function.0];
         let group = fleet.group?;
         if self.capacity.is_surplus(group) {
             return Some(EvictReason::Surplus);
         }
         // A function that has several does not keep them all busy with its own line while another has none.
-        let has_several = !fleet.waiting.is_empty() && fleet.current() > 1;
-        if has_several { self.reason_to_share(group) } else { None }
+        let can_share = !fleet.waiting.is_empty() && fleet.current() > 1 && instance.served > 0;
+        if can_share { self.reason_to_share(group) } else { None }
     }
 
     /// The least valuable idle instance of a group leaves, if there is one.
@@ -63,17 +63,17 @@ impl Pool {
     pub(super) fn protected_memory(&self) -> u64 {
         let kept = |index: u32| {
             let fleet = &self.fleets[index];
-            let memory = fleet.deployment.map_or(0, |deployment| deployment.spec.memory.0);
-            u64::from(fleet.idle.len() - fleet.spare()) * memory
+            fleet.idle.iter(&self.ready).skip(fleet.spare() as usize)
         };
-        self.floors.iter().map(|&index| kept(index)).sum()
+        self.floors.iter().flat_map(|&index| kept(index)).map(|index| self.instances[index].memory.0).sum()
     }
 
-    /// Whether what comes free is kept for the one that memory has held up for long, and this is not that one. A
-    /// function that has nothing live is never kept from its first instance.
+    /// Whether what comes free is kept for another that memory has held up for long. A function that has nothing
+    /// live is never kept from its first instance.
     pub(super) fn is_memory_kept_for_another(&self, index: u32) -> bool {
-        let Some(head) = self.starts.held_by_memory().next() else { return false };
-        head != index && self.fleets[index].current() > 0 && self.has_waited_long(head)
+        let mut heads = [Class::First, Class::More].map(|class| self.starts.held_by_memory(class).next()).into_iter();
+        let is_patient = self.fleets[index].current() > 0;
+        is_patient && heads.any(|head| head.is_some_and(|head| head != index && self.has_waited_long(head)))
     }
 
     /// The function's longest idle instance may have become another one.
@@ -97,13 +97,13 @@ impl Pool {
         if first.any(|index| self.obstacle(index, Purpose::Demand) == Some(Obstacle::Account)) {
             return Some(EvictReason::ConcurrencyPressure);
         }
-        let head = self.starts.held_by_memory().next()?;
-        (has_none(head) && self.has_waited_long(head)).then_some(EvictReason::MemoryPressure)
+        let head = self.starts.held_by_memory(Class::First).next()?;
+        self.has_waited_long(head).then_some(EvictReason::MemoryPressure)
     }
 
     fn has_waited_long(&self, held_by_memory: u32) -> bool {
         let fleet = &self.fleets[held_by_memory];
-        !fleet.waiting.is_empty() && fleet.promised == 0 && PATIENCE_FOR_MEMORY <= self.now - fleet.held_up_since
+        fleet.promised == 0 && PATIENCE_FOR_MEMORY <= self.now - fleet.held_up_since
     }
 
     fn evict_from(&mut self, fleet: u32, worth: Worth, reason: EvictReason) {

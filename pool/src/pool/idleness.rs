@@ -2,7 +2,8 @@
 
 use crate::instance::{Idle, Phase};
 use crate::keep_alive::Candidate;
-use crate::{EvictReason, FunctionId, Pool, ScaleOut};
+use crate::list::List;
+use crate::{EvictReason, FunctionId, Pool, ScaleOut, Timestamp};
 
 impl Pool {
     /// An instance that may be in a list comes in hand: busy, and in none.
@@ -16,7 +17,7 @@ impl Pool {
                 let idle = &mut self.fleets[function].idle;
                 let was_front = idle.front() == Some(index);
                 idle.remove(&mut self.ready, index);
-                if was_front {
+                if was_front && !idle.is_empty() {
                     self.list_victim(function);
                 }
             }
@@ -41,10 +42,11 @@ impl Pool {
 
     /// The instance's keep-alive may have ended.
     pub(super) fn keep_alive_ended(&mut self, index: u32) {
-        let instance = &self.instances[index];
+        let instance = &mut self.instances[index];
+        instance.armed = Timestamp::NEVER;
         let Phase::Idle(Idle { keep_until, .. }) = instance.phase else { return };
         if self.now < keep_until {
-            self.timers.instances.set(index, keep_until);
+            self.arm_instance(index, keep_until);
         } else if self.fleets[instance.function.0].spare() > 0 {
             self.dismiss(index, EvictReason::Idle);
         }
@@ -53,10 +55,12 @@ impl Pool {
     /// Idle instances that the floor kept beyond their time are looked at again: there may be more than the
     /// floor asks for.
     pub(super) fn rearm(&mut self, fleet: u32) {
-        for index in self.fleets[fleet].idle.iter(&self.ready) {
+        let mut next = self.fleets[fleet].idle.front();
+        while let Some(index) = next {
             if let Phase::Idle(Idle { keep_until, .. }) = self.instances[index].phase {
-                self.timers.instances.set(index, keep_until);
+                self.arm_instance(index, keep_until);
             }
+            next = List::after(&self.ready, index);
         }
     }
 
@@ -96,6 +100,11 @@ impl Pool {
         }
     }
 
+    fn arm_instance(&mut self, index: u32, at: Timestamp) {
+        self.instances[index].armed = at;
+        self.timers.instances.set(index, at);
+    }
+
     fn go_idle(&mut self, index: u32) {
         let instance = &mut self.instances[index];
         let function = instance.function;
@@ -111,10 +120,11 @@ impl Pool {
             fleet.prewarm_at = plan.prewarm_at;
         }
         self.memory.went_idle(instance.memory);
-        if self.timers.instances.key(index).is_none_or(|armed| plan.idle.keep_until < armed) {
-            self.timers.instances.set(index, plan.idle.keep_until);
+        let is_first = fleet.idle.len() == 1;
+        if plan.idle.keep_until < instance.armed {
+            self.arm_instance(index, plan.idle.keep_until);
         }
-        if fleet.idle.len() == 1 {
+        if is_first {
             self.list_victim(function.0);
         }
         if plan.prewarm_at.is_some() {

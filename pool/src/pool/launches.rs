@@ -1,6 +1,5 @@
 //! Launches: who wants them, when they begin, and how they end.
 
-use crate::backoff::Backoff;
 use crate::capacity::{Domain, Obstacle};
 use crate::fleet::Wish;
 use crate::instance::{Fate, Instance, Phase};
@@ -22,11 +21,11 @@ impl Pool {
         let place = self.starts.place(index);
         let wanted = wish.and_then(|wish| self.line(index, wish)).map_or(Place::Out, |line| match place {
             Place::HeldByGroup(share) if share == line.share => place,
-            Place::HeldByMemory => place,
+            Place::HeldByMemory(_) => Place::HeldByMemory(line.class),
             Place::HeldByGroup(_) | Place::Out | Place::Queued(_) => Place::Queued(line),
         });
         // It may want more, or what was kept for it is for those behind it.
-        self.has_memory_eased |= place == Place::HeldByMemory;
+        self.has_memory_eased |= matches!(place, Place::HeldByMemory(_));
         if wanted != place {
             self.starts.put(index, wanted);
         }
@@ -34,15 +33,13 @@ impl Pool {
 
     /// Begins as many launches as may begin.
     pub(super) fn start_launches(&mut self) {
-        if self.starts.is_empty() {
-            return;
-        }
-        loop {
-            self.has_memory_eased = false;
-            self.retry_held_by_memory();
+        while self.starts.has_room() && !self.starts.is_empty() {
+            if std::mem::take(&mut self.has_memory_eased) {
+                self.retry_held_by_memory();
+            }
             self.let_the_lines_move();
             // One that got no further may have left memory to those who were looked at before.
-            if !self.has_memory_eased || !self.starts.has_room() {
+            if !self.has_memory_eased {
                 return;
             }
         }
@@ -61,7 +58,7 @@ impl Pool {
                 let took = self.now - launched_at;
                 self.alter(function, |fleet| {
                     fleet.load.started(took);
-                    fleet.backoff = Backoff::Clear;
+                    fleet.backoff = fleet.backoff.recovered();
                     fleet.launching -= 1;
                     fleet.ready += 1;
                 });
@@ -149,20 +146,20 @@ impl Pool {
 
     /// To the end of the line, if it wants more.
     fn rotate(&mut self, index: u32) {
-        self.has_memory_eased |= self.starts.place(index) == Place::HeldByMemory;
+        self.has_memory_eased |= matches!(self.starts.place(index), Place::HeldByMemory(_));
         self.starts.put(index, Place::Out);
         self.reconsider(index);
     }
 
-    fn hold_up(&mut self, index: u32) {
+    fn hold_up(&mut self, index: u32, class: Class) {
         self.fleets[index].held_up_since = self.now;
-        self.starts.put(index, Place::HeldByMemory);
+        self.starts.put(index, Place::HeldByMemory(class));
     }
 
     fn retry_held_by_memory(&mut self) {
-        let held: Vec<u32> = self.starts.held_by_memory().take(TRIES).collect();
+        let held: Vec<u32> = self.starts.all_held_by_memory().take(TRIES).collect();
         for index in held {
-            while self.starts.has_room() && self.starts.place(index) == Place::HeldByMemory {
+            while self.starts.has_room() && matches!(self.starts.place(index), Place::HeldByMemory(_)) {
                 match self.try_launch(index) {
                     Ok(()) => self.reconsider(index),
                     Err(Obstacle::Memory) => break,
@@ -170,6 +167,7 @@ impl Pool {
                 }
             }
         }
+        self.has_memory_eased |= !self.starts.has_room();
     }
 
     fn let_the_lines_move(&mut self) {
@@ -181,7 +179,7 @@ impl Pool {
                 // Whoever stands behind is held up by the same limit.
                 Err(Obstacle::Account) => closed.push(line),
                 Err(Obstacle::Group) => self.starts.put(index, Place::HeldByGroup(line.share)),
-                Err(Obstacle::Memory) => self.hold_up(index),
+                Err(Obstacle::Memory) => self.hold_up(index, line.class),
             }
         }
     }
@@ -241,6 +239,7 @@ impl Pool {
             phase: Phase::Launching(Fate::Joins),
             since: self.now,
             launched_at: self.now,
+            armed: Timestamp::NEVER,
             function,
             slots: spec.slots,
             served: 0,

@@ -52,6 +52,7 @@ impl Pool {
                 self.take_out(index);
                 self.instances[index].phase = Phase::Busy { serving: serving - 1 };
                 self.invocation_ended(index);
+                self.note_first_service(index);
                 match outcome {
                     Outcome::Reusable => self.offer(index),
                     Outcome::Broken => self.let_go(index, EvictReason::Broken),
@@ -67,6 +68,17 @@ impl Pool {
             }
             // It died, or was never granted.
             Phase::Launching(_) | Phase::Idle(_) | Phase::Terminating { .. } => {}
+        }
+    }
+
+    /// An instance that has ended its first invocation shows that launches are worth while.
+    #[inline]
+    fn note_first_service(&mut self, index: u32) {
+        let instance = &self.instances[index];
+        // It may have begun as many as it has slots before it ended the first one.
+        if instance.served <= u64::from(instance.slots) {
+            let fleet = &mut self.fleets[instance.function.0];
+            fleet.backoff = fleet.backoff.served();
         }
     }
 

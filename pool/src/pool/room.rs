@@ -14,33 +14,37 @@ impl Pool {
         if let Some(obstacle) = self.capacity.obstacle(group, is_provisioned) {
             return Some(obstacle);
         }
-        let memory = deployment.spec.memory;
-        let fits = if fleet.promised > 0 {
-            self.memory.has_free(memory)
-        } else {
-            self.memory.has_free_for_anyone(memory) && !self.is_memory_kept_for_another(index)
-        };
-        (!fits).then_some(Obstacle::Memory)
+        self.lacks_memory(index, deployment.spec.memory).then_some(Obstacle::Memory)
     }
 
-    /// What stands in the way of any launch of the function until somebody changes a setting.
+    /// Whether an instance of the function would not fit into what is free, and not meant for another.
+    pub(super) fn lacks_memory(&self, index: u32, need: MemoryMib) -> bool {
+        let fits = if self.fleets[index].promised > 0 {
+            self.memory.has_free(need)
+        } else {
+            self.memory.has_free_for_anyone(need) && !self.is_memory_kept_for_another(index)
+        };
+        !fits
+    }
+
+    /// What stands in the way of any launch of the function until somebody changes a setting. Instances that it
+    /// still has may serve those who wait, unless they are too many as well.
     pub(super) fn lasting_obstacle(&self, index: u32) -> Option<Obstacle> {
         let fleet = &self.fleets[index];
         let (group, deployment) = fleet.group.zip(fleet.deployment)?;
-        if fleet.current() > 0 {
-            return None;
-        }
-        if !self.memory.can_ever_hold(deployment.spec.memory.0 + self.provisioned_memory_of_others(index)) {
-            return Some(Obstacle::Memory);
-        }
+        let has_none = fleet.current() == 0;
         match self.capacity.limit(group) {
-            Some(limit) => {
-                let others = self.capacity.fleets(group).filter(|&other| other != index);
-                let provisioned: u32 = others.map(|other| self.fleets[other].floor).sum();
-                (limit <= provisioned).then_some(Obstacle::Group)
-            }
-            None => (self.capacity.unreserved_limit() == 0).then_some(Obstacle::Account),
+            Some(0) => return Some(Obstacle::Group),
+            Some(limit) if has_none && limit <= self.floor_of_others(group, index) => return Some(Obstacle::Group),
+            None if self.capacity.unreserved_limit() == 0 => return Some(Obstacle::Account),
+            Some(_) | None => {}
         }
+        let needed = deployment.spec.memory.0 + self.provisioned_memory_of_others(index);
+        (has_none && !self.memory.can_ever_hold(needed)).then_some(Obstacle::Memory)
+    }
+
+    fn floor_of_others(&self, group: u32, index: u32) -> u32 {
+        self.capacity.fleets(group).filter(|&other| other != index).map(|other| self.fleets[other].floor).sum()
     }
 
     fn provisioned_memory_of_others(&self, index: u32) -> u64 {
@@ -121,6 +125,8 @@ impl Pool {
             }
             self.fleets[index].promised += 1;
             self.memory.promise(memory);
+            // What is still free is not kept for it any more.
+            self.has_memory_eased = true;
         }
     }
 

@@ -7,7 +7,7 @@ mod step;
 use std::cell::Cell;
 
 use hearth_pool::{Config, DeployId, Effect, Event, FunctionId, InstanceId, Outcome, Pool, RequestId};
-use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestCaseError, TestRunner};
 
 use self::reference::{FOREVER, Reference, State};
 use self::step::{Action, FUNCTIONS, Step};
@@ -15,7 +15,11 @@ use self::step::{Action, FUNCTIONS, Step};
 #[test]
 fn whatever_happens_the_promises_hold_and_nothing_is_left() {
     let events = Cell::new(0u64);
-    let config = proptest::test_runner::Config { cases: 60000, ..proptest::test_runner::Config::default() };
+    let config = proptest::test_runner::Config {
+        cases: 6000,
+        rng_algorithm: RngAlgorithm::XorShift,
+        ..proptest::test_runner::Config::default()
+    };
     let outcome = TestRunner::new(config).run(&step::runs(400), |(config, steps)| {
         events.set(events.get() + run(config, &steps));
         Ok::<(), TestCaseError>(())
@@ -43,27 +47,26 @@ fn run(config: Config, steps: &[Step]) -> u64 {
 /// The pool, its twin, and a driver that does what they ask for when the steps say so.
 struct World {
     pool: Pool,
-    /// Told the same: must ask for the same.
-    twin: Pool,
+    /// Told the same, in every fourth run: must ask for the same.
+    twin: Option<Pool>,
     reference: Reference,
     requests: u64,
     /// Every instance there ever was.
     known: Vec<InstanceId>,
+    effects: Vec<Effect>,
     events: u64,
-    log: Vec<String>, // DBG
 }
-impl Drop for World { fn drop(&mut self) { if std::thread::panicking() { std::fs::write("/tmp/model.log", self.log.join("\n") + &format!("\n{:#?}", self.pool)).unwrap(); } } } // DBG
 
 impl World {
     fn new(config: Config) -> Self {
         Self {
             pool: Pool::new(config.clone()).expect("the configuration holds"),
-            twin: Pool::new(config.clone()).expect("the configuration holds"),
+            twin: config.seed.is_multiple_of(4).then(|| Pool::new(config.clone()).expect("the configuration holds")),
             reference: Reference::new(config),
             requests: 0,
             known: Vec::new(),
+            effects: Vec::new(),
             events: 0,
-            log: Vec::new(), // DBG
         }
     }
 
@@ -85,22 +88,24 @@ impl World {
 
     fn tell(&mut self, event: Event) {
         self.events += 1;
-        self.log.push(format!("{:?} {event:?}", self.reference.now)); // DBG
         self.reference.happens(event);
         self.pool.handle(self.reference.now, event);
-        self.twin.handle(self.reference.now, event);
         self.reference.notice_what_drains(event, &self.pool);
+        let first_effect = self.effects.len();
         while let Some(effect) = self.pool.next_effect() {
-            assert_eq!(Some(effect), self.twin.next_effect(), "same events, same effects");
             if let Effect::Launch { instance, .. } = effect {
                 self.known.push(instance);
             }
-            self.log.push(format!("        {effect:?}")); // DBG
             self.reference.asked(effect);
+            self.effects.push(effect);
         }
-        assert_eq!(self.twin.next_effect(), None, "same events, same effects");
+        if let Some(twin) = &mut self.twin {
+            twin.handle(self.reference.now, event);
+            let same: Vec<Effect> = std::iter::from_fn(|| twin.next_effect()).collect();
+            assert_eq!(self.effects[first_effect..], same, "same events, same effects");
+        }
         self.reference.check(&self.pool);
-        if self.events.is_multiple_of(4) {
+        if self.events.is_multiple_of(8) {
             self.reference.check_snapshot(&self.pool);
             if let Err(problem) = self.pool.audit() {
                 panic!("after {event:?}: {problem}");

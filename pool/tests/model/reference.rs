@@ -15,7 +15,11 @@ pub(crate) struct Reference {
     is_shutting_down: bool,
     functions: BTreeMap<u32, Function>,
     /// Functions with provisioned concurrency, in the order in which they asked for it.
-    floors: Vec<u32>,
+    provisioned: Vec<u32>,
+    /// Reserved concurrency, by group.
+    reserved: [Option<u32>; 2],
+    /// Provisioned concurrency as far as the limits allow it, by function.
+    floors: [u32; 4],
     waiting: BTreeMap<RequestId, Waiting>,
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
     launches: usize,
@@ -87,7 +91,9 @@ impl Reference {
             now: Timestamp::START,
             is_shutting_down: false,
             functions: BTreeMap::new(),
-            floors: Vec::new(),
+            provisioned: Vec::new(),
+            reserved: [None; 2],
+            floors: [0; 4],
             waiting: BTreeMap::new(),
             instances: BTreeMap::new(),
             launches: 0,
@@ -117,7 +123,8 @@ impl Reference {
             Event::Evicted { function } => self.spend(function.0),
             Event::ShutDown => {
                 self.is_shutting_down = true;
-                self.floors.clear();
+                self.provisioned.clear();
+                self.settle_limits();
                 (0..4).for_each(|function| self.spend(function));
             }
             Event::DeadlineReached => {}
@@ -225,12 +232,15 @@ impl Reference {
     }
 
     fn reserved(&self, group: u32) -> Option<u32> {
-        let members = self.functions.values().filter(|it| it.group == group);
-        members.filter_map(|it| it.deployed).find_map(|(_, spec)| spec.reserved)
+        self.reserved[group as usize]
+    }
+
+    fn floor(&self, function: u32) -> u32 {
+        self.floors[function as usize]
     }
 
     fn unreserved_limit(&self) -> u32 {
-        let reserved: u32 = (0..2).filter_map(|group| self.reserved(group)).sum();
+        let reserved: u32 = self.reserved.iter().flatten().sum();
         self.config.account_concurrency.saturating_sub(reserved)
     }
 
@@ -254,10 +264,16 @@ impl Reference {
         self.config.memory_budget.map_or(u64::MAX, |budget| budget.0 - used)
     }
 
-    fn floor(&self, wanted: u32) -> u32 {
-        let mut left = [self.reserved(0), self.reserved(1)].map(|limit| limit.unwrap_or(0));
+    /// Settings have changed: what each group has reserved, and each function's floor, follow from them.
+    fn settle_limits(&mut self) {
+        self.reserved = [0, 1].map(|group| {
+            let members = self.functions.values().filter(|it| it.group == group);
+            members.filter_map(|it| it.deployed).find_map(|(_, spec)| spec.reserved)
+        });
+        self.floors = [0; 4];
+        let mut left = self.reserved.map(|limit| limit.unwrap_or(0));
         let mut left_unreserved = self.unreserved_limit();
-        for &index in &self.floors {
+        for &index in &self.provisioned {
             let function = &self.functions[&index];
             let Some((_, spec)) = function.deployed else { continue };
             let left = match self.reserved(function.group) {
@@ -266,11 +282,8 @@ impl Reference {
             };
             let floor = spec.provisioned.min(*left);
             *left -= floor;
-            if index == wanted {
-                return floor;
-            }
+            self.floors[index as usize] = floor;
         }
-        0
     }
 
     /// A launch is under way for everyone who waits, and for every instance that is to be kept ready, unless
@@ -281,9 +294,12 @@ impl Reference {
             return;
         };
         let slots = spec.slots.max(1);
-        let launching = self.launching(index);
         let waiting = u32::try_from(function.line.len()).expect("few wait");
-        let ready = self.count(index, State::Ready);
+        let (mut launching, mut ready) = (0, 0);
+        for instance in self.of(index) {
+            launching += u32::from(matches!(instance.state, State::Launching | State::LaunchingDead));
+            ready += u32::from(instance.state == State::Ready);
+        }
         let is_eager = self.config.scale_out == ScaleOut::Eager || ready == 0;
         let is_short = is_eager && launching < waiting.div_ceil(slots);
         let is_below_floor = ready + launching < self.floor(index);
@@ -367,9 +383,9 @@ impl Reference {
                 other.reserved = spec.reserved;
             }
         }
-        self.floors.retain(|&other| other != index);
+        self.provisioned.retain(|&other| other != index);
         if spec.provisioned > 0 {
-            self.floors.push(index);
+            self.provisioned.push(index);
         }
         for instance in self.instances.values_mut().filter(|it| it.function == index) {
             instance.state = match instance.state {
@@ -379,6 +395,7 @@ impl Reference {
             };
         }
         self.outdate(index, Some(deploy));
+        self.settle_limits();
     }
 
     fn removed(&mut self, index: u32) {
@@ -386,8 +403,9 @@ impl Reference {
             function.deployed = None;
             function.failed_at = None;
         }
-        self.floors.retain(|&other| other != index);
+        self.provisioned.retain(|&other| other != index);
         self.outdate(index, None);
+        self.settle_limits();
     }
 
     /// Instances of other deploys than the current one serve nobody else.
@@ -544,7 +562,11 @@ impl Reference {
             }
             Refusal::LaunchFailed(_) => current == 0 && self.functions[&function].failed_at.is_some(),
             Refusal::ReservedConcurrency | Refusal::AccountConcurrency | Refusal::Memory => {
-                self.config.queue == QueuePolicy::Refuse || current == 0
+                let has_no_share = match self.reserved(self.group(function)) {
+                    Some(limit) => limit == 0,
+                    None => self.unreserved_limit() == 0,
+                };
+                self.config.queue == QueuePolicy::Refuse || current == 0 || has_no_share
             }
         };
         assert!(holds, "{request} was refused: {reason:?}");

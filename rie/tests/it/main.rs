@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "scripts are all quoted in the same way")]
 
+mod binary;
 mod life;
 mod outcomes;
 mod protocol;
+mod stream;
 mod support;

@@ -13,6 +13,7 @@ use hearth_rie::{
     Admission, Confinement, Exit, Function, Instance, InstanceConfig, Line, Observer, Origin, Program,
 };
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -23,7 +24,7 @@ use tokio::sync::Notify;
 pub(crate) const TOKEN: &str = "the-token";
 
 /// What every scripted runtime begins with.
-const PREAMBLE: &str = r#"
+pub(crate) const PREAMBLE: &str = r#"
 import http.client, json, os, signal, sys, threading, time
 def connect():
     return http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -37,6 +38,17 @@ def next_invocation(api=api):
     return headers["Lambda-Runtime-Aws-Request-Id"], json.loads(event), headers
 def respond(id, value, api=api):
     return call("POST", f"invocation/{id}/response", json.dumps(value), {"Content-Type": "application/json"}, api=api)
+def begin_stream(id):
+    api.connect()
+    api.sock.sendall(f"POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nLambda-Runtime-Function-Response-Mode: streaming\r\nTrailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n".encode())
+def chunk(text):
+    api.sock.sendall(f"{len(text):x}\r\n{text}\r\n".encode())
+def end_stream(trailers=""):
+    api.sock.sendall(f"0\r\n{trailers}\r\n".encode())
+    response = http.client.HTTPResponse(api.sock)
+    response.begin()
+    response.read()
+    return response.status
 def fail(id, error, api=api):
     return call("POST", f"invocation/{id}/error", json.dumps(error), {"Content-Type": "application/json"}, api=api)
 "#;
@@ -124,6 +136,7 @@ fn config(mut command: Vec<OsString>, directory: &Path, seen: Arc<Seen>) -> Inst
         slots: 1,
         init_limit: Duration::from_secs(10),
         memory_limit: None,
+        stream_limit: InstanceConfig::STREAM_LIMIT,
         listen: "127.0.0.1:0".parse().unwrap(),
         runtime_api: "127.0.0.1:0".parse().unwrap(),
         admission: Admission::Bearer(TOKEN.into()),
@@ -169,6 +182,15 @@ impl Host {
         self.send(invocation(id, event)).await
     }
 
+    /// Sends an invocation that takes a streamed response, and returns with the beginning of it.
+    pub(crate) async fn stream(&mut self, id: &str, event: &str) -> Response<Incoming> {
+        let mut request = invocation(id, event);
+        request.headers_mut().insert("hearth-response-mode", "streaming".parse().unwrap());
+        request.headers_mut().insert("te", "trailers".parse().unwrap());
+        self.sender.ready().await.unwrap();
+        self.sender.send_request(request).await.unwrap()
+    }
+
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
         self.sender.ready().await.unwrap();
         let response: Response<_> = self.sender.send_request(request).await.unwrap();
@@ -196,6 +218,14 @@ impl Answer {
 
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The rest of a streamed response, with its trailers in the place of its headers.
+    pub(crate) async fn rest(response: Response<Incoming>) -> Self {
+        let status = response.status();
+        let collected = response.into_body().collect().await.unwrap();
+        let headers = collected.trailers().cloned().unwrap_or_default();
+        Self { status, headers, body: collected.to_bytes() }
     }
 
     /// The log's tail, without the figures that change from run to run.

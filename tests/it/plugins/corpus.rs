@@ -1,6 +1,7 @@
 //! The plugins in `tests/plugins`, built, and what can be made of them.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -27,12 +28,39 @@ pub(super) fn program(name: &str) -> PathBuf {
 
 /// Builds the corpus beside Hearth itself, with the same versions of everything, so that little is left to build.
 fn build() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
+    // Several processes of one test run may come here at once; the first one builds.
+    let mut built_for = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(target.join("tmp/plugins-built-for"))
+        .expect("a lock file");
+    built_for.lock().expect("the lock");
+    let mut last_run = String::new();
+    built_for.read_to_string(&mut last_run).expect("text");
+    let this_run = test_run();
+    if this_run.as_ref().is_none_or(|run| *run != last_run) {
+        cargo_build(target);
+        built_for.set_len(0).and_then(|()| built_for.rewind()).expect("it can be emptied");
+        built_for.write_all(this_run.unwrap_or_default().as_bytes()).expect("it can be written");
+    }
+    target.join("debug")
+}
+
+/// What tells this run of `cargo nextest` from others; it gives every test a process of its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nextest tells its processes in a variable which run they are of"
+)]
+fn test_run() -> Option<String> {
+    std::env::var("NEXTEST_RUN_ID").ok()
+}
+
+fn cargo_build(target: &Path) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let corpus = tests.join("plugins");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
-    // Several test processes may come here at once.
-    let lock = File::create(target.join("tmp/plugins.lock")).expect("a lock file");
-    lock.lock().expect("the lock");
     fs::copy(tests.join("../Cargo.lock"), corpus.join("Cargo.lock")).expect("the main lock file");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--offline", "--target-dir"])
@@ -41,7 +69,6 @@ fn build() -> PathBuf {
         .output()
         .expect("cargo");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    target.join("debug")
 }
 
 /// A folder for files that are made of the corpus.

@@ -20,15 +20,17 @@ impl Counts {
 
     /// Reads a closing line of cargo test, cargo nextest or pytest; nothing if the line is none.
     ///
-    /// nextest calls what the selection leaves out skipped, which is not what is meant here.
+    /// nextest calls what the selection leaves out skipped, which is not what is meant here. It also shows what a
+    /// failed test printed, indented: that is counted already.
     pub(crate) fn read(line: &str) -> Option<Self> {
-        let line = line.trim().trim_matches('=').trim();
         if let Some(libtest) = line.strip_prefix("test result: ") {
             return Some(Self::add_up(libtest, &["ignored"]));
         }
-        if let Some(nextest) = line.strip_prefix("Summary [") {
+        if let Some(nextest) = line.strip_prefix("     Summary [") {
             return Some(Self::add_up(nextest, &[]));
         }
+        let line = line.trim_matches('=').trim_end();
+        let line = line.strip_prefix(' ').unwrap_or(line);
         // `3 failed, 80 passed, 2 skipped in 12.3s`
         let (pytest, time) = line.rsplit_once(" in ")?;
         let is_closing = time.starts_with(|first: char| first.is_ascii_digit())
@@ -114,9 +116,15 @@ mod tests {
 
     #[test]
     fn other_lines_say_nothing() {
-        for line in
-            ["", "running 5 tests", "tests/clients/test_invoke.py .... [ 10%]", "compiled in 3 s", "Summary"]
-        {
+        for line in [
+            "",
+            "    test result: FAILED. 0 passed; 1 failed",
+            "    1 failed, 2 passed in 3.0s",
+            "running 5 tests",
+            "tests/clients/test_invoke.py .... [ 10%]",
+            "compiled in 3 s",
+            "Summary",
+        ] {
             assert_eq!(Counts::read(line), None, "{line}");
         }
     }

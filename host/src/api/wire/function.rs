@@ -1,12 +1,11 @@
 //! Functions and versions.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::blob::Blob;
 use super::settings::{
     DeadLetterConfig, Environment, EphemeralStorage, FileSystemConfig, ImageConfig, LoggingConfig, Settings,
     TracingConfig,
@@ -19,10 +18,9 @@ use crate::catalog::function::{
 /// `POST /2015-03-31/functions`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::api) struct CreateFunction<'a> {
+pub(in crate::api) struct CreateFunction {
     pub(in crate::api) function_name: Option<String>,
-    #[serde(borrow)]
-    pub(in crate::api) code: Option<FunctionCode<'a>>,
+    pub(in crate::api) code: Option<FunctionCode>,
     pub(in crate::api) package_type: Option<String>,
     pub(in crate::api) architectures: Option<Vec<String>>,
     pub(in crate::api) publish: Option<bool>,
@@ -32,12 +30,10 @@ pub(in crate::api) struct CreateFunction<'a> {
 }
 
 /// Member `Code`: exactly one of zip file, S3 object and image.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::api) struct FunctionCode<'a> {
-    /// Base64. Up to 70 MB, so it is not copied.
-    #[serde(borrow)]
-    pub(in crate::api) zip_file: Option<Cow<'a, str>>,
+pub(in crate::api) struct FunctionCode {
+    pub(in crate::api) zip_file: Option<Blob>,
     #[serde(rename = "S3Bucket")]
     pub(in crate::api) s3_bucket: Option<String>,
     pub(in crate::api) image_uri: Option<String>,
@@ -46,9 +42,8 @@ pub(in crate::api) struct FunctionCode<'a> {
 /// `PUT /2015-03-31/functions/{FunctionName}/code`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::api) struct UpdateFunctionCode<'a> {
-    #[serde(borrow)]
-    pub(in crate::api) zip_file: Option<Cow<'a, str>>,
+pub(in crate::api) struct UpdateFunctionCode {
+    pub(in crate::api) zip_file: Option<Blob>,
     #[serde(rename = "S3Bucket")]
     pub(in crate::api) s3_bucket: Option<String>,
     pub(in crate::api) image_uri: Option<String>,
@@ -267,7 +262,10 @@ impl FunctionConfiguration {
                 .dead_letter_arn
                 .clone()
                 .map(|target_arn| DeadLetterConfig { target_arn: Some(target_arn) }),
-            environment: config.environment.clone().map(|variables| Environment { variables: Some(variables) }),
+            environment: config
+                .environment
+                .clone()
+                .map(|variables| Environment { variables: Some(variables) }),
             kms_key_arn: config.kms_key_arn.clone(),
             tracing_config: TracingConfig { mode: Some(config.tracing.as_str().to_owned()) },
             revision_id: version.revision_id.clone(),
@@ -368,7 +366,8 @@ fn image_config(code: &Code) -> Option<ImageConfigResponse> {
         command: or_none(&image.command),
         working_directory: image.working_directory.clone(),
     };
-    let is_empty = config.entry_point.is_none() && config.command.is_none() && config.working_directory.is_none();
+    let is_empty =
+        config.entry_point.is_none() && config.command.is_none() && config.working_directory.is_none();
     (!is_empty).then_some(ImageConfigResponse { image_config: config })
 }
 
@@ -384,30 +383,14 @@ fn snap_start(version: &Version) -> SnapStartResponse {
 fn logging(config: &FunctionConfig) -> LoggingConfig {
     let log_group = Some(config.logging.group.clone());
     match &config.logging.format {
-        LogFormat::Text => LoggingConfig { log_format: Some("Text".to_owned()), log_group, ..LoggingConfig::default() },
+        LogFormat::Text => {
+            LoggingConfig { log_format: Some("Text".to_owned()), log_group, ..LoggingConfig::default() }
+        }
         LogFormat::Json { application_level, system_level } => LoggingConfig {
             log_format: Some("JSON".to_owned()),
             application_log_level: Some(application_level.clone()),
             system_log_level: Some(system_level.clone()),
             log_group,
         },
-    }
-}
-
-/// A function that was found, with the version that was asked for.
-#[derive(Debug)]
-pub(in crate::api) struct Found {
-    /// All of it.
-    pub(in crate::api) function: Arc<Function>,
-    /// The version, or the main one of the alias.
-    pub(in crate::api) version: Arc<Version>,
-    /// Qualified if the caller qualified it.
-    pub(in crate::api) arn: String,
-}
-
-impl Found {
-    /// In full.
-    pub(in crate::api) fn configuration(&self) -> FunctionConfiguration {
-        FunctionConfiguration::new(&self.function, &self.version, self.arn.clone())
     }
 }

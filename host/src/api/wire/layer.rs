@@ -1,18 +1,16 @@
 //! Layers.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
+use super::blob::Blob;
 use super::function::date;
 use crate::catalog::layer::{LayerKey, LayerVersion};
 
 /// `POST /2018-10-31/layers/{LayerName}/versions`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::api) struct PublishLayerVersion<'a> {
-    #[serde(borrow)]
-    pub(in crate::api) content: Option<LayerContent<'a>>,
+pub(in crate::api) struct PublishLayerVersion {
+    pub(in crate::api) content: Option<LayerContent>,
     pub(in crate::api) description: Option<String>,
     pub(in crate::api) license_info: Option<String>,
     pub(in crate::api) compatible_runtimes: Option<Vec<String>>,
@@ -22,9 +20,8 @@ pub(in crate::api) struct PublishLayerVersion<'a> {
 /// Member `Content`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::api) struct LayerContent<'a> {
-    #[serde(borrow)]
-    pub(in crate::api) zip_file: Option<Cow<'a, str>>,
+pub(in crate::api) struct LayerContent {
+    pub(in crate::api) zip_file: Option<Blob>,
     #[serde(rename = "S3Bucket")]
     pub(in crate::api) s3_bucket: Option<String>,
 }

@@ -91,7 +91,7 @@ impl Unpacking<'_> {
             .mode(mode)
             .open(&path)
             .map_err(|error| misplaced(name, &path, error))?;
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         loop {
             let count = content.read(&mut buffer).map_err(|error| unreadable(error.into()))?;
             if count == 0 {
@@ -144,10 +144,7 @@ fn safe_path(name: &str) -> Result<PathBuf, PackageError> {
 
 fn read_link(name: &str, entry: &mut impl Read) -> Result<PathBuf, PackageError> {
     let mut target = String::new();
-    entry
-        .take(MAX_LINK_BYTES + 1)
-        .read_to_string(&mut target)
-        .map_err(|error| unreadable(error.into()))?;
+    entry.take(MAX_LINK_BYTES + 1).read_to_string(&mut target).map_err(|error| unreadable(error.into()))?;
     if target.is_empty() || target.len() as u64 > MAX_LINK_BYTES || target.contains('\0') {
         let problem = "is a link to something that is no path";
         return Err(PackageError::Unsafe { name: name.to_owned(), problem });

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::alias::{Alias, Route};
 use crate::catalog::digest::Digest;
 use crate::catalog::function::{
-    Architecture, Code, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef, SnapStart,
-    Status, Tracing, Version, VersionName, Vpc, ZipCode,
+    Architecture, Code, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef,
+    SnapStart, Status, Tracing, Version, VersionName, Vpc, ZipCode,
 };
 use crate::catalog::layer::LayerVersion;
 
@@ -278,7 +278,8 @@ impl ConfigRecord {
         };
         Ok(FunctionConfig {
             code: self.code.read()?,
-            architecture: Architecture::parse(&self.architecture).ok_or(RecordError::Field("architecture"))?,
+            architecture: Architecture::parse(&self.architecture)
+                .ok_or(RecordError::Field("architecture"))?,
             role: self.role,
             description: self.description,
             timeout_seconds: self.timeout_seconds,

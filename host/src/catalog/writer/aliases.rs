@@ -13,10 +13,33 @@ use crate::catalog::function::{Function, FunctionKey, VersionName};
 pub struct AliasChange {
     /// Where invocations go.
     pub version: Option<VersionName>,
-    /// Another version that is given a share of them; `Some(None)` takes it away.
-    pub routing: Option<Option<Route>>,
+    /// Whether another version is given a share of them.
+    pub routing: RoutingChange,
     /// For people.
     pub description: Option<String>,
+}
+
+/// What is to become of the share of another version.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum RoutingChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// There is none any more.
+    Remove,
+    /// It is this.
+    Set(Route),
+}
+
+impl RoutingChange {
+    /// The share after the change.
+    pub fn apply(self, present: Option<Route>) -> Option<Route> {
+        match self {
+            Self::Keep => present,
+            Self::Remove => None,
+            Self::Set(route) => Some(route),
+        }
+    }
 }
 
 impl Writer {
@@ -45,7 +68,7 @@ impl Writer {
         let alias = Alias {
             name: present.name.clone(),
             version: change.version.unwrap_or(present.version),
-            routing: change.routing.unwrap_or(present.routing),
+            routing: change.routing.apply(present.routing),
             description: change.description.unwrap_or_else(|| present.description.clone()),
             revision_id: Uuid::new_v4().to_string(),
         };
@@ -53,7 +76,11 @@ impl Writer {
     }
 
     /// Deleting what is not there is no error, as in AWS.
-    pub(in crate::catalog) fn delete_alias(&mut self, key: &FunctionKey, name: &str) -> Result<(), ChangeError> {
+    pub(in crate::catalog) fn delete_alias(
+        &mut self,
+        key: &FunctionKey,
+        name: &str,
+    ) -> Result<(), ChangeError> {
         let old = self.find(key)?;
         let mut function = Function::clone(&old);
         if function.aliases.remove(name).is_some() {

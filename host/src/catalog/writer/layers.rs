@@ -49,8 +49,14 @@ impl Writer {
     }
 
     /// Deleting what is not there is no error, as in AWS.
-    pub(in crate::catalog) fn delete_layer_version(&mut self, key: &LayerKey, number: u32) -> Result<(), ChangeError> {
-        let Some(mut layer) = self.shared.index().layer(key).map(|layer| Layer::clone(layer)) else { return Ok(()) };
+    pub(in crate::catalog) fn delete_layer_version(
+        &mut self,
+        key: &LayerKey,
+        number: u32,
+    ) -> Result<(), ChangeError> {
+        let Some(mut layer) = self.shared.index().layer(key).map(|layer| Layer::clone(layer)) else {
+            return Ok(());
+        };
         let Some(version) = layer.versions.remove(&number) else { return Ok(()) };
         self.store.delete_layer_version(key, number)?;
         self.shared.index_mut().put_layer(key, Arc::new(layer));

@@ -1,0 +1,50 @@
+//! The emulator as a program: it stands in front of a bootstrap, in a container or anywhere else. Used as
+//! `aws-lambda-rie` is, it behaves like it; with a token in its environment it is a Hearth instance.
+
+mod console;
+mod orphans;
+mod settings;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use hearth_rie::Instance;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // There is nobody left to tell if this cannot be written.
+            drop(writeln!(std::io::stderr(), "rie: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let settings = Settings::of_process()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), String> {
+    let cannot_listen = |error| format!("cannot handle signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot_listen)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_listen)?;
+    let addresses = format!("{} or {}", settings.listen, settings.runtime_api);
+    let grace = settings.grace;
+    let instance = Instance::start(settings.into_instance(Arc::new(console::Console)));
+    let instance =
+        Arc::new(instance.await.map_err(|error| format!("cannot listen on {addresses}: {error}"))?);
+    let _orphans = orphans::adopt(instance.clone());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    instance.shutdown(grace).await;
+    Ok(())
+}
