@@ -149,7 +149,7 @@ fn nothing_found(name: &str, runtime: &Runtime, candidates: &[PathBuf]) -> Backe
     let looked_for: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
     rejected(format!(
         "the runtime {name} needs {runtime}, which is not on this machine: install it, or name it with \
-         `interpreters.\"{name}\"` in the section [backend.process]"
+         `interpreters.\"{name}\"` in the section [backends.process]"
     ))
     .with_meta("looked.for", looked_for.join(":"))
 }

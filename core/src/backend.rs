@@ -94,7 +94,7 @@ pub trait Backend: Send + Sync + 'static {
 /// What [`export_backend!`](crate::export_backend) needs on top of [`Backend`]: a configuration and a
 /// constructor.
 pub trait Plugin: Backend + Sized {
-    /// Parsed from the host's configuration file, section `[backend.<name>]`. Derive it with
+    /// Parsed from the host's configuration file, section `[backends.<name>]`. Derive it with
     /// `#[serde(default, deny_unknown_fields)]`, so that a mistyped option is refused with the list of those
     /// that exist.
     type Config: serde::Serialize + serde::de::DeserializeOwned + Default + Send + 'static;

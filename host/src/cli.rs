@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Environment, Flags, HostConfig, ProcessEnvironment};
 use crate::plugin::{self, SearchPath};
 use crate::serve;
+use crate::simulate::{self, Simulate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,6 +74,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Replay a trace of invocations under keep-alive policies, in virtual time
+    Simulate(Box<Simulate>),
 }
 
 /// Runs the command line to its end.
@@ -81,6 +84,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
         Some(Command::Backends { json }) => backends(&search, *json).map_err(|error| error.to_string()),
         Some(Command::Instances { json }) => instances(&cli.flags, *json),
+        Some(Command::Simulate(flags)) => simulate::run(flags),
         None => serve(cli, search),
     };
     match outcome {
@@ -99,6 +103,7 @@ fn serve(cli: &Cli, search: SearchPath) -> Result<ExitCode, String> {
     let config = HostConfig::load(&cli.flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
     start_logging(&cli.log, cli.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
         .enable_all()
         .thread_name("hearth")
         .build()
@@ -119,6 +124,12 @@ fn instances(flags: &Flags, json: bool) -> Result<ExitCode, String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     println!("{}", runtime.block_on(instances::instances(&config.listen, json))?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Half of the processors are left to the backend and to the functions: the host's work for one invocation is
+/// short, and each thread more costs wake-ups on the way.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {

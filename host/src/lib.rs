@@ -25,3 +25,4 @@ pub mod metrics;
 pub mod plugin;
 pub mod serve;
 pub mod server;
+pub mod simulate;

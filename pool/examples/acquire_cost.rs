@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hearth_pool::{
-    Config, DeployId, Effect, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, Pool, RequestId,
-    Timestamp,
+    Config, DeployId, Effect, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, Pool,
+    RequestId, Timestamp,
 };
 
 /// Pairs of acquire and release that are timed together: the clock itself takes some 25 ns to read.
@@ -98,10 +98,16 @@ struct Host {
 
 impl Host {
     fn new(functions: u32, idle: u32) -> Self {
-        let config =
-            Config { account_concurrency: functions * idle, launches_at_once: functions * idle, ..Config::default() };
-        let mut host =
-            Self { pool: Pool::new(config).expect("the configuration holds"), now: Timestamp::START, requests: 0 };
+        let config = Config {
+            account_concurrency: functions * idle,
+            launches_at_once: functions * idle,
+            ..Config::default()
+        };
+        let mut host = Self {
+            pool: Pool::new(config).expect("the configuration holds"),
+            now: Timestamp::START,
+            requests: 0,
+        };
         for function in (0..functions).map(FunctionId) {
             let spec = FunctionSpec {
                 memory: MemoryMib(128),
@@ -113,9 +119,13 @@ impl Host {
             host.tell(Event::Deployed { function, deploy: DeployId([0; 32]), spec });
             (0..idle).for_each(|_| host.request(function));
             let launched = host.asked();
-            launched.iter().for_each(|&instance| host.tell(Event::Launched { instance }));
+            for instance in launched {
+                host.tell(Event::Launched { instance });
+            }
             let granted = host.asked();
-            granted.iter().for_each(|&instance| host.release(instance));
+            for instance in granted {
+                host.release(instance);
+            }
         }
         host
     }

@@ -104,7 +104,8 @@ mod tests {
         let (mut random, mut backoff, mut now) = (Random::new(3), Backoff::Clear, Timestamp::from_millis(1));
         for failures in 1u32..40 {
             backoff = backoff.failed(now, now, LIMITS, &mut random);
-            let longest = Duration::from_millis(100).saturating_mul(2u32.saturating_pow(failures)).min(LIMITS.1);
+            let longest =
+                Duration::from_millis(100).saturating_mul(2u32.saturating_pow(failures)).min(LIMITS.1);
             let pause = pause(backoff, now);
             assert!((longest / 2..=longest).contains(&pause), "{failures}: {pause:?}");
             now = now + pause;

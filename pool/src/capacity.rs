@@ -152,7 +152,9 @@ impl Capacity {
         let Group { limit, tally, .. } = self.groups[group];
         match limit {
             Some(limit) if limit <= tally.taken(is_provisioned) => Some(Obstacle::Group),
-            None if self.unreserved_limit() <= self.unreserved_use.taken(is_provisioned) => Some(Obstacle::Account),
+            None if self.unreserved_limit() <= self.unreserved_use.taken(is_provisioned) => {
+                Some(Obstacle::Account)
+            }
             _ if self.account <= self.live() => Some(Obstacle::Account),
             _ => None,
         }
@@ -306,6 +308,9 @@ mod tests {
         capacity.set_limit(group, Some(3));
         capacity.join(group, 0, ONE);
         capacity.leave(group, 0, ONE);
-        assert_eq!((capacity.groups.len(), capacity.by_number.len(), capacity.unreserved_limit()), (0, 0, 10));
+        assert_eq!(
+            (capacity.groups.len(), capacity.by_number.len(), capacity.unreserved_limit()),
+            (0, 0, 10)
+        );
     }
 }

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_hold_is_named() {
-        let spoil: [(&str, fn(&mut Config)); 6] = [
+        type Spoil = fn(&mut Config);
+        let spoil: [(&str, Spoil); 6] = [
             ("account_concurrency", |config| config.account_concurrency = 0),
             ("memory_budget", |config| config.memory_budget = Some(MemoryMib(0))),
             ("queue", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),

@@ -167,9 +167,15 @@ impl Fleet {
     }
 
     /// When it may have a wish that it does not have yet.
-    pub(crate) fn wishes_at(&self, now: Timestamp, mode: ScaleOut, head_since: Option<Timestamp>) -> Option<Timestamp> {
+    pub(crate) fn wishes_at(
+        &self,
+        now: Timestamp,
+        mode: ScaleOut,
+        head_since: Option<Timestamp>,
+    ) -> Option<Timestamp> {
         let deployment = self.deployment?;
-        let retry = self.backoff.until(now).filter(|_| !self.waiting.is_empty() || deployment.spec.provisioned > 0);
+        let retry =
+            self.backoff.until(now).filter(|_| !self.waiting.is_empty() || deployment.spec.provisioned > 0);
         let prewarm = self.prewarm_at.filter(|&at| now < at && self.current() == 0);
         let hedge = self.patience_ends(mode, head_since).filter(|&at| now < at);
         [retry, prewarm, hedge].into_iter().flatten().min()

@@ -59,7 +59,9 @@ impl<K: Copy + Ord> Heap<K> {
 
     /// Takes the item out, if it is in.
     pub(crate) fn clear(&mut self, item: u32) {
-        let Some(place) = self.places.get(item as usize).copied().filter(|&place| place != OUT) else { return };
+        let Some(place) = self.places.get(item as usize).copied().filter(|&place| place != OUT) else {
+            return;
+        };
         self.places[item as usize] = OUT;
         self.entries.swap_remove(place as usize);
         if (place as usize) < self.entries.len() {
@@ -126,15 +128,12 @@ mod tests {
             let (mut heap, mut model) = (Heap::default(), BTreeMap::new());
             heap.grow_to(40);
             for (item, key) in steps {
-                match key {
-                    Some(key) => {
-                        heap.set(item, key);
-                        model.insert(item, key);
-                    }
-                    None => {
-                        heap.clear(item);
-                        model.remove(&item);
-                    }
+                if let Some(key) = key {
+                    heap.set(item, key);
+                    model.insert(item, key);
+                } else {
+                    heap.clear(item);
+                    model.remove(&item);
                 }
                 prop_assert_eq!(heap.first(), model.iter().map(|(&item, &key)| (key, item)).min());
                 prop_assert_eq!(heap.key(item), model.get(&item).copied());

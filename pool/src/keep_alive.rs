@@ -1,7 +1,7 @@
 //! How long an idle instance is kept, and what it is worth while it is.
 
-mod gaps;
 mod level_cost;
+mod pauses;
 mod ttl;
 
 use std::cmp::Ordering;
@@ -78,7 +78,10 @@ impl Worth {
     }
 
     /// The later it was used, the more it is worth.
-    #[expect(clippy::cast_precision_loss, reason = "exact for the first hundred days, good to 2 ns thereafter")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact for the first hundred days, good to 2 ns thereafter"
+    )]
     pub(crate) fn of_last_use(at: Timestamp) -> Self {
         Self(at.as_nanos() as f64)
     }

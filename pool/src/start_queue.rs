@@ -70,7 +70,8 @@ impl Line {
     const COUNT: usize = Domain::ALL.len() * Share::ALL.len() * Class::ALL.len();
 
     const fn number(self) -> usize {
-        (self.domain as usize * Share::ALL.len() + self.share as usize) * Class::ALL.len() + self.class as usize
+        (self.domain as usize * Share::ALL.len() + self.share as usize) * Class::ALL.len()
+            + self.class as usize
     }
 }
 
@@ -115,7 +116,7 @@ impl StartQueue {
 
     /// Whether nobody stands in a line that could move.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lines.iter().chain(&self.held_by_memory).all(|line| line.is_empty())
+        self.lines.iter().chain(&self.held_by_memory).all(List::is_empty)
     }
 
     pub(crate) fn has_held_by_group(&self) -> bool {
@@ -262,8 +263,7 @@ mod tests {
     fn functions_with_and_without_reserved_concurrency_take_turns() {
         let reserved =
             Place::Queued(Line { domain: Domain::Reserved, share: Share::Open, class: Class::More });
-        let mut queue =
-            queue(10, &[reserved, unreserved(Class::More)]);
+        let mut queue = queue(10, &[reserved, unreserved(Class::More)]);
         assert_eq!(next(&queue), Some(1));
         queue.began(Domain::Unreserved, Purpose::Demand);
         assert_eq!(next(&queue), Some(0));

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use hearth_pool::{
-    Config, DeployId, Effect, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, Pool, RequestId,
-    Timestamp,
+    Config, DeployId, Effect, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, Pool,
+    RequestId, Timestamp,
 };
 
 #[test]
@@ -23,7 +23,11 @@ fn a_warm_invocation_allocates_nothing_however_many_instances_and_functions_ther
             }
         };
         serve_all();
-        assert_eq!(allocations_during(serve_all), 0, "{functions} functions, {idle} instances, {slots} slots");
+        assert_eq!(
+            allocations_during(serve_all),
+            0,
+            "{functions} functions, {idle} instances, {slots} slots"
+        );
     }
 }
 
@@ -61,8 +65,11 @@ impl Host {
     fn new(functions: u32, idle: u32, spec: FunctionSpec) -> Self {
         let live = functions * idle;
         let config = Config { account_concurrency: live, launches_at_once: live, ..Config::default() };
-        let mut host =
-            Self { pool: Pool::new(config).expect("the configuration holds"), now: Timestamp::START, requests: 0 };
+        let mut host = Self {
+            pool: Pool::new(config).expect("the configuration holds"),
+            now: Timestamp::START,
+            requests: 0,
+        };
         for function in (0..functions).map(FunctionId) {
             let spec = FunctionSpec { reserve_group: function.0, ..spec };
             host.tell(Event::Deployed { function, deploy: DeployId([0; 32]), spec });
@@ -73,7 +80,9 @@ impl Host {
                 host.tell(Event::Launched { instance });
             }
             let granted: Vec<InstanceId> = std::iter::from_fn(|| host.granted()).collect();
-            granted.into_iter().for_each(|instance| host.release(instance));
+            for instance in granted {
+                host.release(instance);
+            }
         }
         host
     }

@@ -8,19 +8,17 @@ use http::HeaderValue;
 use hyper::body::Incoming;
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::config::{Admission, Defaults, Function};
 use crate::init::{Init, InitOutcome};
+use crate::invocation::{Answer, Caller, Event, Health, Invocation, ProcessEnd, ResponseMode};
 use crate::log::Logs;
 use crate::outcome::{Fault, FaultKind, Outcome};
 use crate::output::Output;
 use crate::process::Group;
 use crate::process::usage::Meter;
 use crate::report::{self, Report};
-use crate::sandbox::{
-    Answer, Caller, Ended, Event, Health, Invocation, Next, OutOfOrder, ProcessEnd, Refusal, ResponseMode,
-    Sandbox, Step,
-};
+use crate::sandbox::{Ended, Next, OutOfOrder, Refusal, Sandbox, Step};
 use crate::stream::{Ending, Fate, ResponseStream, StreamError};
 
 /// One instance, from the inside.
@@ -118,9 +116,15 @@ impl Emulator {
 
     /// An invocation has ended, unless it had already.
     pub(crate) fn finish(&self, id: &str, outcome: Outcome) {
-        let invocation = self.sandbox().finish(id);
+        let mut sandbox = self.sandbox();
+        let invocation = sandbox.finish(id);
+        let winding_up = sandbox.is_winding_up();
+        drop(sandbox);
         if let Some(invocation) = invocation {
             self.complete(invocation, outcome);
+        }
+        if winding_up {
+            self.changed.notify_one();
         }
     }
 
@@ -166,9 +170,10 @@ impl Emulator {
         self.settle(ended, init);
     }
 
-    /// Whether anything is under way that may use memory.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.sandbox().is_busy()
+    /// Supervisor: since when something is under way that may use memory. If nothing is, whatever comes next
+    /// is a [change](Self::changed).
+    pub(crate) fn busy_since(&self) -> Option<Instant> {
+        self.sandbox().busy_since()
     }
 
     pub(crate) fn close(&self, grace: Duration) {

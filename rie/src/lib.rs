@@ -16,6 +16,7 @@ mod log;
 
 mod emulator;
 mod exit;
+mod invocation;
 mod outcome;
 mod payload;
 mod report;
@@ -28,6 +29,7 @@ mod socket;
 mod stream;
 
 mod clock;
+mod memory;
 mod output;
 mod process;
 mod supervisor;

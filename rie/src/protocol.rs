@@ -14,9 +14,10 @@ use crate::clock;
 use crate::config::Admission;
 use crate::emulator::{Emulator, Order};
 use crate::init::Init;
+use crate::invocation::{Answer, Event, Health, ResponseMode};
 use crate::outcome::Outcome;
 use crate::payload::{Payload, ReadError};
-use crate::sandbox::{Answer, Event, Health, Refusal, ResponseMode};
+use crate::sandbox::Refusal;
 use crate::server::{self, Reply};
 
 /// Largest event, in bytes: AWS's limit, and as much again as its emulator allows on top.

@@ -9,9 +9,10 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 
 use crate::emulator::{self, Emulator};
+use crate::invocation::ResponseMode;
 use crate::outcome::{Fault, MAX_RESPONSE, Outcome};
 use crate::payload::{Payload, ReadError};
-use crate::sandbox::{Next, OutOfOrder, ResponseMode};
+use crate::sandbox::{Next, OutOfOrder};
 use crate::server::{self, Reply};
 use crate::socket::Hold;
 use crate::stream::{ERROR_TYPE, Fate, StreamError};

@@ -4,64 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
 use tokio::sync::oneshot;
 
 use crate::clock::Instant;
-use crate::exit::Exit;
 use crate::init::{Init, InitOutcome};
+use crate::invocation::{Answer, Caller, Event, Invocation, ProcessEnd, ResponseMode};
 use crate::outcome::{Fault, Outcome};
-use crate::payload::Payload;
-use crate::stream::{Ending, ResponseStream};
-
-/// An invocation as the runtime gets it.
-#[derive(Debug)]
-pub(crate) struct Event {
-    pub(crate) headers: HeaderMap,
-    pub(crate) payload: Payload,
-}
-
-/// An invocation that was accepted. Whatever happens, it is answered once.
-#[derive(Debug)]
-pub(crate) struct Invocation {
-    pub(crate) id: Arc<str>,
-    pub(crate) event: Arc<Event>,
-    pub(crate) begun: Instant,
-    pub(crate) timeout: Duration,
-    /// The init phase that went before it, if it is the first.
-    pub(crate) init: Option<Duration>,
-    pub(crate) caller: Caller,
-}
-
-/// Who is told what became of an invocation.
-#[derive(Debug)]
-pub(crate) enum Caller {
-    /// Somebody who waits for the beginning of an answer, and would take it whole or as a stream.
-    Waiting(oneshot::Sender<Answer>, ResponseMode),
-    /// Somebody who has it, and is only told how it ended.
-    Streaming(oneshot::Sender<Ending>),
-}
-
-/// How a caller takes the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResponseMode {
-    Buffered,
-    Streaming,
-}
-
-/// What the caller of an invocation is told.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Whole { outcome: Outcome, log_tail: Option<String>, health: Health },
-    Stream { content_type: Option<HeaderValue>, body: ResponseStream },
-}
-
-/// Whether the instance may be used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    Reusable,
-    Broken,
-}
+use crate::stream::Ending;
 
 /// Why an invocation was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +263,11 @@ impl Sandbox {
         Some(invocation)
     }
 
+    /// Whether the process is only kept for what is under way.
+    pub(crate) fn is_winding_up(&self) -> bool {
+        self.closing.is_some() || matches!(self.phase, Phase::Retiring { .. })
+    }
+
     /// The runtime reports that its init failed.
     pub(crate) fn init_failed(
         &mut self,
@@ -372,9 +326,15 @@ impl Sandbox {
         (step, ended.into_iter().chain(refused).collect(), init)
     }
 
-    /// Whether anything is under way that may use memory.
-    pub(crate) fn is_busy(&self) -> bool {
-        !self.running.is_empty() || matches!(self.phase, Phase::Starting { .. })
+    /// Since when something is under way that may use memory. If nothing is, the supervisor is woken by
+    /// whatever comes next.
+    pub(crate) fn busy_since(&mut self) -> Option<Instant> {
+        let init = if let Phase::Starting { since } = self.phase { Some(since) } else { None };
+        let since = self.running.iter().map(|running| running.invocation.begun).chain(init).min();
+        if since.is_none() {
+            self.armed = None;
+        }
+        since
     }
 
     fn next_step(&mut self, now: Instant) -> (Step, Ended) {
@@ -463,19 +423,14 @@ impl Sandbox {
         Some(Init { outcome, duration })
     }
 
-    /// Brings those who wait and those who ask together.
+    /// Brings those who wait and those who ask together. A poller that has hung up is passed over.
     fn deliver(&mut self) {
-        while let Phase::Serving(_) = self.phase {
-            if self.waiting.is_empty() {
-                break;
-            }
+        while matches!(self.phase, Phase::Serving(_)) && !self.waiting.is_empty() {
             let Some(poller) = self.pollers.pop_front() else { break };
-            // One that has hung up is passed over.
-            if let (false, Some(invocation)) = (poller.is_closed(), self.waiting.pop_front()) {
-                match poller.send(invocation.event.clone()) {
-                    Ok(()) => self.running.push(Running { invocation, stage: Stage::Delivered }),
-                    Err(_) => self.waiting.push_front(invocation),
-                }
+            let Some(invocation) = self.waiting.pop_front() else { break };
+            match poller.send(invocation.event.clone()) {
+                Ok(()) => self.running.push(Running { invocation, stage: Stage::Delivered }),
+                Err(_) => self.waiting.push_front(invocation),
             }
         }
     }
@@ -493,37 +448,117 @@ impl Sandbox {
     }
 }
 
-/// How a process ended, or that it never began.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ProcessEnd {
-    Exited(Exit),
-    NotStarted(String),
-}
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
 
-impl std::fmt::Display for ProcessEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(exit) => exit.fmt(f),
-            Self::NotStarted(reason) => f.write_str(reason),
+    use super::*;
+    use crate::exit::Exit;
+    use crate::payload::Payload;
+
+    /// A sandbox with one slot and an init limit of 10 s, in a time that only moves when it is told to.
+    struct World {
+        sandbox: Sandbox,
+        zero: Instant,
+        answers: Vec<oneshot::Receiver<Answer>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let sandbox = Sandbox::new(1, Duration::from_secs(10));
+            Self { sandbox, zero: crate::clock::now(), answers: Vec::new() }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.zero + Duration::from_secs(seconds)
+        }
+
+        /// An invocation with a timeout of 3 s.
+        fn accept(&mut self, seconds: u64) -> Result<bool, Refusal> {
+            self.sandbox.admits()?;
+            let (answer, receiver) = oneshot::channel();
+            self.answers.push(receiver);
+            Ok(self.sandbox.accept(Invocation {
+                id: "id".into(),
+                event: Arc::new(Event { headers: HeaderMap::new(), payload: Payload::default() }),
+                begun: self.at(seconds),
+                timeout: Duration::from_secs(3),
+                init: None,
+                caller: Caller::Waiting(answer, ResponseMode::Buffered),
+            }))
+        }
+
+        fn step(&mut self, seconds: u64) -> (Step, usize, Option<InitOutcome>) {
+            let (step, ended, init) = self.sandbox.step(self.at(seconds));
+            (step, ended.len(), init.map(|init| init.outcome))
+        }
+
+        fn exit(&mut self, seconds: u64) -> usize {
+            self.sandbox.gone(self.at(seconds), &ProcessEnd::Exited(Exit::Status(1))).0.len()
+        }
+
+        fn start(&mut self, seconds: u64) {
+            self.sandbox.started(self.at(seconds));
+        }
+
+        fn next(&mut self, seconds: u64) -> oneshot::Receiver<Arc<Event>> {
+            match self.sandbox.next(self.at(seconds), self.sandbox.generation()).unwrap() {
+                (Next::Later(receiver), _) => receiver,
+                (Next::Now(_), _) => panic!("an invocation was delivered twice"),
+            }
         }
     }
-}
 
-impl Invocation {
-    fn deadline(&self) -> Instant {
-        self.begun + self.timeout
+    #[test]
+    fn the_init_phase_has_a_limit_and_a_process_that_failed_it_is_only_started_again_on_demand() {
+        let mut world = World::new();
+        assert_eq!(world.step(0), (Step::Start, 0, None));
+        world.start(0);
+        assert_eq!(world.step(0), (Step::Wait(Some(world.at(10))), 0, None));
+        assert_eq!(world.step(10), (Step::Kill, 0, Some(InitOutcome::TimedOut)));
+        assert_eq!(world.exit(11), 0);
+        assert_eq!(world.step(11), (Step::Wait(None), 0, None));
+        assert_eq!(world.accept(20), Ok(true), "the supervisor must be woken");
+        assert_eq!(world.step(20), (Step::Start, 0, None));
+        world.start(20);
+        assert_eq!(world.step(20), (Step::Wait(Some(world.at(23))), 0, None), "the timeout rules now");
+        assert_eq!(world.step(23), (Step::Kill, 1, None));
     }
 
-    fn ended_by(self, end: &ProcessEnd) -> (Self, Outcome) {
-        let fault = match end {
-            ProcessEnd::Exited(exit) => Fault::exit(&self.id, *exit),
-            ProcessEnd::NotStarted(reason) => Fault::not_started(&self.id, reason),
-        };
-        (self, Outcome::Fault(fault))
+    #[test]
+    fn what_was_not_delivered_survives_the_process_before_it() {
+        let mut world = World::new();
+        world.start(0);
+        let poll = world.next(0);
+        world.accept(1).unwrap();
+        drop(poll);
+        assert!(world.sandbox.finish("id").is_some());
+        world.accept(1).unwrap();
+        assert_eq!(world.exit(1), 0, "it waits for the next process");
+        assert_eq!(world.step(1), (Step::Start, 0, None));
+        world.start(1);
+        let mut poll = world.next(2);
+        assert!(poll.try_recv().is_ok());
+        assert_eq!(world.exit(2), 1);
+        assert_eq!(world.step(2), (Step::Wait(None), 0, None), "this process has not served any");
     }
 
-    fn timed_out(self) -> (Self, Outcome) {
-        let fault = Fault::timeout(&self.id, self.timeout);
-        (self, Outcome::Fault(fault))
+    #[test]
+    fn one_slot_takes_one_invocation_and_a_poller_that_hung_up_takes_none() {
+        let mut world = World::new();
+        world.start(0);
+        drop(world.next(0));
+        let mut poll = world.next(0);
+        assert_eq!(world.accept(0), Ok(true));
+        assert!(poll.try_recv().is_ok(), "the poller that is left gets it");
+        assert_eq!(world.accept(0), Err(Refusal::Busy));
+        world.sandbox.close(world.at(9));
+        assert_eq!(world.accept(0), Err(Refusal::ShuttingDown));
+        assert_eq!(world.step(1), (Step::Wait(Some(world.at(3))), 0, None));
+        assert!(world.sandbox.finish("id").is_some());
+        assert_eq!(world.step(1), (Step::Terminate(world.at(9)), 0, None));
+        assert_eq!(world.step(9), (Step::Kill, 0, None));
+        world.exit(9);
+        assert_eq!(world.step(9), (Step::End, 0, None));
     }
 }

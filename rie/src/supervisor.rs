@@ -7,13 +7,15 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::time::{sleep_until, timeout};
 
-use crate::clock::{self, Instant};
+use crate::clock::Instant;
 use crate::config::Program;
 use crate::emulator::{Emulator, Probe};
 use crate::exit::Exit;
+use crate::invocation::ProcessEnd;
+use crate::memory::MemoryWatch;
 use crate::process::Process;
 use crate::process::usage::Meter;
-use crate::sandbox::{ProcessEnd, Step};
+use crate::sandbox::Step;
 use crate::server::Connections;
 
 /// Runs processes, one after the other.
@@ -24,9 +26,6 @@ pub(crate) struct Supervisor {
     /// Those of the Runtime API.
     pub(crate) connections: Connections,
 }
-
-/// How often the memory of a busy process is looked at.
-const SURVEY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the connections of a dead process may take to be read to their end. Only a process that left the
 /// group can hold one open.
@@ -81,8 +80,9 @@ impl Supervisor {
     /// Until the process is gone, and what it sent before has arrived.
     async fn watch(&self, mut process: Process, probe: &Probe) -> Exit {
         let mut asked = Asked::Nothing;
+        let mut memory = MemoryWatch::new(self.memory_limit, probe.meter.clone());
         let exit = loop {
-            let mut until = match self.emulator.step() {
+            let until = match self.emulator.step() {
                 Step::Wait(until) => until,
                 Step::Terminate(until) => {
                     asked.end(&process);
@@ -93,28 +93,19 @@ impl Supervisor {
                     None
                 }
             };
-            if self.emulator.is_busy() {
-                if self.exceeds_memory(probe) {
-                    process.group().signal(Signal::SIGKILL);
-                    asked = Asked::ToFree;
-                }
-                let survey = clock::now() + SURVEY_INTERVAL;
-                until = Some(until.map_or(survey, |until| until.min(survey)));
-            }
             tokio::select! {
                 exit = process.wait() => break exit,
                 () = self.rest(until) => {}
+                () = memory.exceeded(&self.emulator) => {
+                    process.group().signal(Signal::SIGKILL);
+                    asked = Asked::ToFree;
+                }
             }
         };
         // A response that was sent with the last breath counts.
         drop(timeout(LAST_BYTES, self.connections.all_closed()).await);
         self.emulator.logs.observer().process_ended(exit, asked == Asked::ToFree);
         exit
-    }
-
-    fn exceeds_memory(&self, probe: &Probe) -> bool {
-        let usage = probe.meter.survey();
-        self.memory_limit.is_some_and(|limit| usage.memory_bytes > limit)
     }
 
     async fn rest(&self, until: Option<Instant>) {

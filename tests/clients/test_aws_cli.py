@@ -34,7 +34,7 @@ def aws(host, tmp_path):
             [AWS, "lambda", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
         )
         if fails_with is not None:
-            assert (done.returncode, done.stderr.strip()) == (254, fails_with)
+            assert (done.returncode, done.stderr.strip()) == (255, fails_with)
             return None
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout.strip() else None

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the shortest way to see Hearth at work.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -44,6 +45,7 @@ impl Demo {
 
         screen::title("Hearth demo: a Lambda function on your own machine");
         let binaries = self.build()?;
+        let hearth = binaries.hearth.clone();
         let host = self.start(binaries)?;
         let client = host.client();
         deploy(&client, &python)?;
@@ -51,7 +53,7 @@ impl Demo {
         invoke(&client, "cold", r#"{"name": "world"}"#)?;
         invoke(&client, "warm", r#"{"name": "world, once more"}"#)?;
         show_instances(&client)?;
-        self.show_what_next(&host, aws_cli);
+        self.show_what_next(&host, &hearth, aws_cli);
         if self.keep {
             serve_until_interrupted(host, &interrupted)?;
         } else {
@@ -86,7 +88,7 @@ impl Demo {
         Ok(host)
     }
 
-    fn show_what_next(&self, host: &Host, aws_cli: JoinHandle<Option<u32>>) {
+    fn show_what_next(&self, host: &Host, hearth: &Path, aws_cli: JoinHandle<Option<u32>>) {
         let url = format!("http://{}", host.address());
         // Version 1 takes the payload as it is and does not know the option; version 2 needs it.
         let is_version_1 = matches!(aws_cli.join(), Ok(Some(1)));
@@ -103,7 +105,8 @@ impl Demo {
             "  {CYAN}aws lambda invoke --endpoint-url {url} --function-name {FUNCTION} \\\n      \
              {raw}--payload '{{\"name\":\"you\"}}' /dev/stdout{CYAN:#}"
         );
-        anstream::println!("  {CYAN}curl {url}/_hearth/instances{CYAN:#}");
+        let hearth = hearth.strip_prefix(cargo::root()).unwrap_or(hearth).display();
+        anstream::println!("  {CYAN}{hearth} instances --listen {}{CYAN:#}", host.address());
     }
 }
 

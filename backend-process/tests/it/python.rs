@@ -144,7 +144,7 @@ def handler(event, context):
     c = context
     return [c.aws_request_id, c.function_name, c.function_version, c.memory_limit_in_mb, c.log_group_name,
             c.log_stream_name, c.invoked_function_arn, c.tenant_id, c.client_context.custom, c.client_context.client.app_title,
-            c.identity.cognito_identity_id, 0 < c.get_remaining_time_in_millis() <= 5000, os.environ["_X_AMZN_TRACE_ID"]]
+            c.identity.cognito_identity_id, 0 < c.get_remaining_time_in_millis() <= 60000, os.environ["_X_AMZN_TRACE_ID"]]
 "#;
     let world = World::new().await;
     let instance = world.launch(&world.function("python3.13", "app.handler", &[("app.py", source)])).await;
@@ -225,7 +225,7 @@ async fn the_environment_is_that_of_lambda_and_nothing_of_the_hosts() {
 
 #[tokio::test]
 async fn several_slots_are_several_threads() {
-    let source = "import threading\nbarrier = threading.Barrier(2)\ndef handler(e, c):\n    barrier.wait(4)\n    return c.aws_request_id";
+    let source = "import threading\nbarrier = threading.Barrier(2)\ndef handler(e, c):\n    barrier.wait(50)\n    return c.aws_request_id";
     let world = World::new().await;
     let mut spec = world.function("python3.13", "app.handler", &[("app.py", source)]);
     spec.slots = 2;

@@ -82,7 +82,7 @@ impl World {
             handler: handler.into(),
             memory_mb: 512,
             timeout_ms: 3000,
-            init_timeout_ms: 10_000,
+            init_timeout_ms: 60_000,
             slots: 1,
             env: env.map(|(name, value)| (name.to_owned(), value)).into(),
             code: Some(self.artifact(&format!("code-{number}"), files)),
@@ -152,7 +152,7 @@ pub(crate) async fn invoke_with(
         .header("authorization", "Bearer token")
         .header("lambda-runtime-aws-request-id", id)
         .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-1:000000000000:function:f")
-        .header("hearth-timeout-ms", "5000")
+        .header("hearth-timeout-ms", "60000")
         .header("x-amz-log-type", "Tail");
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -32,13 +32,13 @@ mod tests {
     fn what_aws_was_recorded_to_say_is_said_word_for_word() {
         assert_eq!(
             check(b"n\x87r\x9e\xe9\xb5\xd7I\xee\x9bmt").unwrap_err(),
-            "Invalid UTF-8 start byte 0x87  at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` \
+            "Invalid UTF-8 start byte 0x87\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` \
              disabled); line: 1, column: 3]"
         );
         assert_eq!(
             check(b"\x99\xeb,j\x07\xa1zYh").unwrap_err(),
             "Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object \
-             or token 'null', 'true' or 'false')  at [Source: REDACTED \
+             or token 'null', 'true' or 'false')\n at [Source: REDACTED \
              (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 1]"
         );
     }
@@ -62,53 +62,56 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (payload, expected) in [
-            (&b"hello"[..], "Unrecognized token 'hello': was expecting (a value)  at [; line: 1, column: 6]"),
+            (
+                &b"hello"[..],
+                "Unrecognized token 'hello': was expecting (a value)\n at [; line: 1, column: 6]",
+            ),
             (
                 b"hello world",
-                "Unrecognized token 'hello': was expecting (a value)  at [; line: 1, column: 7]",
+                "Unrecognized token 'hello': was expecting (a value)\n at [; line: 1, column: 7]",
             ),
             (
                 b"{'a': 1}",
-                "Unexpected character (''' (code 39)): was expecting double-quote to start field name  at [; line: 1, column: 2]",
+                "Unexpected character (''' (code 39)): was expecting double-quote to start field name\n at [; line: 1, column: 2]",
             ),
             (
                 b"{\"a\" 1}",
-                "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value  at [; line: 1, column: 6]",
+                "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value\n at [; line: 1, column: 6]",
             ),
             (
                 b"{\"a\": 1,\n}",
-                "Unexpected character ('}' (code 125)): was expecting double-quote to start field name  at [; line: 2, column: 1]",
+                "Unexpected character ('}' (code 125)): was expecting double-quote to start field name\n at [; line: 2, column: 1]",
             ),
             (
                 b"[1 2]",
-                "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries  at [; line: 1, column: 4]",
+                "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries\n at [; line: 1, column: 4]",
             ),
             (
                 b"[1,]",
-                "Unexpected character (']' (code 93)): expected a valid value (a value)  at [; line: 1, column: 4]",
+                "Unexpected character (']' (code 93)): expected a valid value (a value)\n at [; line: 1, column: 4]",
             ),
             (
                 b"{\"a\": 1",
-                "Unexpected end-of-input: expected close marker for Object (start marker at [; line: 1, column: 1])  at [; line: 1, column: 8]",
+                "Unexpected end-of-input: expected close marker for Object (start marker at [; line: 1, column: 1])\n at [; line: 1, column: 8]",
             ),
-            (b"{\"a\":", "Unexpected end-of-input within/between Object entries  at [; line: 1, column: 6]"),
+            (b"{\"a\":", "Unexpected end-of-input within/between Object entries\n at [; line: 1, column: 6]"),
             (
                 b"[1}",
-                "Unexpected close marker '}': expected ']' (for Array starting at [; line: 1, column: 1])  at [; line: 1, column: 3]",
+                "Unexpected close marker '}': expected ']' (for Array starting at [; line: 1, column: 1])\n at [; line: 1, column: 3]",
             ),
-            (b"\"abc", "Unexpected end-of-input in VALUE_STRING  at [; line: 1, column: 5]"),
+            (b"\"abc", "Unexpected end-of-input in VALUE_STRING\n at [; line: 1, column: 5]"),
             (
                 b"\"a\nb\"",
-                "Illegal unquoted character ((CTRL-CHAR, code 10)): has to be escaped using backslash to be included in string value  at [; line: 2, column: 1]",
+                "Illegal unquoted character ((CTRL-CHAR, code 10)): has to be escaped using backslash to be included in string value\n at [; line: 2, column: 1]",
             ),
-            (b"\"\\x\"", "Unrecognized character escape 'x' (code 120)  at [; line: 1, column: 4]"),
-            (b"01", "Invalid numeric value: Leading zeroes not allowed  at [; line: 1, column: 3]"),
+            (b"\"\\x\"", "Unrecognized character escape 'x' (code 120)\n at [; line: 1, column: 4]"),
+            (b"01", "Invalid numeric value: Leading zeroes not allowed\n at [; line: 1, column: 3]"),
             (
                 b"1 x",
-                "Unexpected character ('x' (code 120)): Expected space separating root-level values  at [; line: 1, column: 3]",
+                "Unexpected character ('x' (code 120)): Expected space separating root-level values\n at [; line: 1, column: 3]",
             ),
-            (b"\"\xc3\x28\"", "Invalid UTF-8 middle byte 0x28  at [; line: 1, column: 4]"),
-            (b"  ", "No content to map due to end-of-input  at [; line: 1, column: 3]"),
+            (b"\"\xc3\x28\"", "Invalid UTF-8 middle byte 0x28\n at [; line: 1, column: 4]"),
+            (b"  ", "No content to map due to end-of-input\n at [; line: 1, column: 3]"),
         ] {
             assert_eq!(told(payload), expected, "{}", String::from_utf8_lossy(payload));
         }

@@ -49,7 +49,8 @@ impl Arrivals {
         for cell in cells {
             let mut random = Random::of([seed, ARRIVALS + u64::from(minute), u64::from(cell.function)]);
             // Sorting whole numbers is faster than sorting pairs.
-            let mut push = |offset: u64| arrivals.push((offset % MINUTE) | u64::from(cell.function) << MINUTE_BITS);
+            let mut push =
+                |offset: u64| arrivals.push((offset % MINUTE) | u64::from(cell.function) << MINUTE_BITS);
             match self {
                 Self::Equidistant => equidistant(&mut random, cell.count, &mut push),
                 Self::Poisson => (0..cell.count).for_each(|_| push(random.below(MINUTE))),
@@ -110,7 +111,10 @@ mod tests {
             assert_eq!(first, draw(arrivals, 1, 0, &[5, 5]));
             assert_ne!(first, draw(arrivals, 2, 0, &[5, 5]));
             let shifted = draw(arrivals, 1, 1, &[5, 5]).into_iter();
-            assert_ne!(first, shifted.map(|(at, it)| (Timestamp::START + (at - start_of(1)), it)).collect::<Vec<_>>());
+            assert_ne!(
+                first,
+                shifted.map(|(at, it)| (Timestamp::START + (at - start_of(1)), it)).collect::<Vec<_>>()
+            );
         }
     }
 

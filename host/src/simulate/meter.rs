@@ -118,7 +118,8 @@ impl Meter {
 
     /// An instance was idle between these moments.
     pub(super) fn idle(&mut self, since: Timestamp, until: Timestamp, memory: MemoryMib) {
-        self.idle += u128::from(memory.0) * u128::from(until.min(self.end).as_nanos().saturating_sub(since.as_nanos()));
+        self.idle += u128::from(memory.0)
+            * u128::from(until.min(self.end).as_nanos().saturating_sub(since.as_nanos()));
     }
 
     /// An instance is about to take memory.
@@ -204,6 +205,7 @@ impl Figures {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of whole numbers, divided once")]
 mod tests {
     use super::*;
 

@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn a_length_of_time_is_written_so_that_it_reads_the_same() {
-        for (nanos, text) in [(600_000_000_000, "10m"), (90_000_000_000, "90s"), (1_500_001, "1500001ns"), (0, "0s")] {
+        for (nanos, text) in
+            [(600_000_000_000, "10m"), (90_000_000_000, "90s"), (1_500_001, "1500001ns"), (0, "0s")]
+        {
             let duration = Duration::from_nanos(nanos);
             assert_eq!(duration_text(duration), text);
             assert_eq!(parse_duration(text), Ok(duration));

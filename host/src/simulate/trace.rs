@@ -12,8 +12,10 @@ use hearth_pool::MemoryMib;
 use super::quantity::nearest;
 
 pub(super) use self::azure::{Defaults, DurationModel, Files};
-pub(super) use self::csv::Problem;
 pub(super) use self::synthetic::Synthetic;
+
+/// A function cannot be invoked more often in a minute.
+const MOST_A_MINUTE: u32 = 100_000_000;
 
 /// What is invoked, how often, and when to the minute. When inside the minute is for the arrival model to say.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,11 +2,12 @@
 //!
 //! The pause of a level is the time from when demand falls below it to when it rises to it again. It depends on
 //! nothing but arrivals, so that it is observed in full whatever was decided. From the pauses of a function's
-//! level follows for how long an instance of that level is worth its memory.
+//! level, and from what became of other functions that were known as little, follows for how long an instance
+//! of that level is worth its memory.
 
 use std::time::Duration;
 
-use super::gaps::Gaps;
+use super::pauses::Pauses;
 use super::{Candidate, Plan, Policy, Worth};
 use crate::instance::Idle;
 use crate::{FunctionId, Timestamp};
@@ -17,8 +18,7 @@ pub(super) struct LevelCost {
     /// Seconds of cold start that a GiB kept for a second is worth.
     price: f64,
     functions: Vec<Function>,
-    /// Pauses of all functions, by bucket: what is assumed of those that are not known yet.
-    everyone: Vec<Gaps>,
+    cohorts: Vec<Cohort>,
     /// What the last instance was worth that had to go: those that are used now are worth that much more.
     clock: f64,
 }
@@ -30,92 +30,99 @@ struct Function {
 }
 
 /// One level of one function.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Level {
-    fell_at: Option<Timestamp>,
-    uses: f64,
+    /// The pause that goes on.
+    pause: Option<Pause>,
+    uses: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    since: Timestamp,
+    /// What the function was like when it began.
+    cohort: usize,
 }
 
 /// What is known of some levels of a function together.
 #[derive(Debug, Default)]
 struct Bucket {
-    gaps: Gaps,
+    pauses: Pauses,
     time: Duration,
     /// How many pauses there must be before the time is worked out anew.
     stale_at: f32,
 }
 
-/// What is known of everyone counts as much as so many pauses of a function's own.
-const PRIOR_WEIGHT: f64 = 2.0;
+/// The pauses of all functions of which as much was known, on levels like that.
+#[derive(Clone, Debug, Default)]
+struct Cohort {
+    begun: f32,
+    ended: Pauses,
+}
+
+/// When so many pauses of a function's own are known, the older ones fade.
+const MEMORY: f32 = 1024.0;
+
+/// What became of others counts as much as so many pauses of a function's own.
+const WEIGHT_OF_OTHERS: f32 = 4.0;
 
 /// While nothing is known of anyone.
 const FIRST_TIME: Duration = Duration::from_secs(600);
 
 impl LevelCost {
-    pub(super) fn new(price: f64) -> Self {
-        Self { price, functions: Vec::new(), everyone: Vec::new(), clock: 0.0 }
+    pub(super) const fn new(price: f64) -> Self {
+        Self { price, functions: Vec::new(), cohorts: Vec::new(), clock: 0.0 }
     }
 
-    fn level(&mut self, function: FunctionId, level: u32) -> &mut Level {
-        let (function, level) = (function.0 as usize, level as usize - 1);
-        if self.functions.len() <= function {
-            self.functions.resize_with(function + 1, Function::default);
-        }
-        let levels = &mut self.functions[function].levels;
-        if levels.len() <= level {
-            levels.resize(level + 1, Level { fell_at: None, uses: 0.0 });
-        }
-        &mut levels[level]
-    }
-
-    fn observe(&mut self, function: FunctionId, level: u32, gap: Duration) {
-        let bucket = bucket(level);
-        if self.everyone.len() <= bucket {
-            self.everyone.resize_with(bucket + 1, Gaps::default);
-        }
-        self.everyone[bucket].add(gap);
-        let buckets = &mut self.functions[function.0 as usize].buckets;
-        if buckets.len() <= bucket {
-            buckets.resize_with(bucket + 1, Bucket::default);
-        }
-        buckets[bucket].gaps.add(gap);
+    /// A function, and one of its levels and the bucket of that.
+    fn look_up(&mut self, function: FunctionId, level: u32) -> (&mut Level, &mut Bucket) {
+        let function = at(&mut self.functions, function.0 as usize);
+        (at(&mut function.levels, level as usize), at(&mut function.buckets, bucket(level)))
     }
 
     /// For how long an instance of a level is kept.
     fn time(&mut self, candidate: Candidate) -> Duration {
-        let index = bucket(candidate.level);
-        let Some(prior) = self.everyone.get(index) else { return FIRST_TIME };
-        let buckets = &mut self.functions[candidate.function.0 as usize].buckets;
-        if buckets.len() <= index {
-            buckets.resize_with(index + 1, Bucket::default);
+        let rent = self.price * candidate.gib();
+        let start = candidate.start_cost.as_secs_f64();
+        let (_, bucket) = self.look_up(candidate.function, candidate.level);
+        let known = bucket.pauses.total();
+        if known < bucket.stale_at {
+            return bucket.time;
         }
-        let bucket = &mut buckets[index];
-        if bucket.stale_at <= bucket.gaps.total() {
-            let rent = self.price * candidate.gib();
-            let start = candidate.start_cost.as_secs_f64();
-            bucket.time = bucket.gaps.with_prior(prior, PRIOR_WEIGHT).cheapest_time(rent, start);
-            bucket.stale_at = (bucket.gaps.total() * 1.25).max(bucket.gaps.total() + 1.0);
-        }
-        bucket.time
+        let mut expected = bucket.pauses.smoothed();
+        at(&mut self.cohorts, cohort(candidate.level, known)).foretell(&mut expected);
+        let time = if expected.total() > 0.0 { expected.cheapest_time(rent, start) } else { FIRST_TIME };
+        let (_, bucket) = self.look_up(candidate.function, candidate.level);
+        bucket.time = time;
+        bucket.stale_at = known + (known / 8.0).max(1.0);
+        time
     }
 }
 
 impl Policy for LevelCost {
     fn rose(&mut self, now: Timestamp, function: FunctionId, level: u32) {
-        let known = self.level(function, level);
-        known.uses += 1.0;
-        if let Some(fell_at) = known.fell_at.take() {
-            self.observe(function, level, now - fell_at);
+        let (level, bucket) = self.look_up(function, level);
+        level.uses += 1;
+        if let Some(Pause { since, cohort }) = level.pause.take() {
+            bucket.pauses.add(now - since);
+            if MEMORY <= bucket.pauses.total() {
+                bucket.pauses.fade();
+                bucket.stale_at = 0.0;
+            }
+            self.cohorts[cohort].ended.add(now - since);
         }
     }
 
     fn fell(&mut self, now: Timestamp, function: FunctionId, level: u32) {
-        self.level(function, level).fell_at = Some(now);
+        let (known, bucket) = self.look_up(function, level);
+        let cohort = cohort(level, bucket.pauses.total());
+        known.pause = Some(Pause { since: now, cohort });
+        at(&mut self.cohorts, cohort).begin();
     }
 
     fn plan(&mut self, now: Timestamp, candidate: Candidate) -> Plan {
-        let uses = self.level(candidate.function, candidate.level).uses;
-        let worth = self.clock + uses * candidate.start_cost.as_secs_f64() / candidate.gib();
+        let uses = self.look_up(candidate.function, candidate.level).0.uses;
+        let worth = self.clock + f64::from(uses) * candidate.start_cost.as_secs_f64() / candidate.gib();
         let keep_until = now + self.time(candidate);
         Plan { idle: Idle { keep_until, worth: Worth::new(worth) }, prewarm_at: None }
     }
@@ -131,9 +138,50 @@ impl Policy for LevelCost {
     }
 }
 
+impl Cohort {
+    fn begin(&mut self) {
+        self.begun += 1.0;
+        if MEMORY * 64.0 <= self.begun {
+            self.begun /= 2.0;
+            self.ended.fade();
+        }
+    }
+
+    /// Adds what is to be expected of another one. What has not ended yet counts as endless.
+    fn foretell(&self, expected: &mut Pauses) {
+        if self.begun > 0.0 {
+            let each = WEIGHT_OF_OTHERS / self.begun;
+            expected.add_all(&self.ended, each);
+            expected.add_endless((self.begun - self.ended.total()).max(0.0) * each);
+        }
+    }
+}
+
 /// Levels that are looked at together: the higher, the more of them.
 fn bucket(level: u32) -> usize {
-    let doublings = level.ilog2();
-    let half = if doublings == 0 { 0 } else { (level >> (doublings - 1)) & 1 };
-    (doublings * 2 + half) as usize
+    match level.ilog2() {
+        0 => 0,
+        doublings => (doublings * 2 + (level >> (doublings - 1) & 1)) as usize - 1,
+    }
+}
+
+/// Functions of which as much is known, on levels like that.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small whole number, and positive"
+)]
+fn cohort(level: u32, known: f32) -> usize {
+    const CLASSES: usize = 8;
+    let class =
+        if known < 3.0 { known as usize } else { ((known / 2.0).log2() as usize + 2).min(CLASSES - 1) };
+    bucket(level) * CLASSES + class
+}
+
+/// The row with this number, made if there is none.
+fn at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
+    if rows.len() <= index {
+        rows.resize_with(index + 1, T::default);
+    }
+    &mut rows[index]
 }

@@ -17,7 +17,8 @@ impl Pool {
         }
         self.audit_limits()?;
         self.audit_memory()?;
-        let launching = self.instances.iter().filter(|(_, it)| matches!(it.phase, Phase::Launching(_))).count();
+        let launching =
+            self.instances.iter().filter(|(_, it)| matches!(it.phase, Phase::Launching(_))).count();
         agree("launches under way", self.starts.under_way() as usize, launching)?;
         let members: usize = self.fleets.iter().map(|(_, fleet)| fleet.members.len() as usize).sum();
         agree("members of all functions", members, self.instances.len())?;
@@ -28,8 +29,10 @@ impl Pool {
     }
 
     fn audit_counts(&self, index: u32, fleet: &Fleet) -> Result<(), String> {
-        let members: Vec<&Instance> = fleet.members.iter(&self.members).map(|it| &self.instances[it]).collect();
-        let count = |wanted: fn(&Instance) -> bool| members.iter().filter(|instance| wanted(instance)).count();
+        let members: Vec<&Instance> =
+            fleet.members.iter(&self.members).map(|it| &self.instances[it]).collect();
+        let count =
+            |wanted: fn(&Instance) -> bool| members.iter().filter(|instance| wanted(instance)).count();
         agree("members of other functions", members.iter().filter(|it| it.function.0 != index).count(), 0)?;
         let idle = count(|it| matches!(it.phase, Phase::Idle(_)));
         let busy = count(|it| matches!(it.phase, Phase::Busy { .. }));
@@ -37,8 +40,7 @@ impl Pool {
         agree("idle", fleet.idle.iter(&self.ready).count(), idle)?;
         let partial = count(|it| matches!(it.phase, Phase::Busy { serving } if serving < it.slots));
         agree("partial", fleet.partial.iter(&self.ready).count(), partial)?;
-        let launching =
-            count(|it| matches!(it.phase, Phase::Launching(Fate::Joins | Fate::DeadOnArrival)));
+        let launching = count(|it| matches!(it.phase, Phase::Launching(Fate::Joins | Fate::DeadOnArrival)));
         agree("launching", fleet.launching as usize, launching)?;
         let live = count(|it| !matches!(it.phase, Phase::Terminating { .. }));
         agree("live", fleet.live as usize, live)?;
@@ -62,10 +64,11 @@ impl Pool {
             }
             let armed = self.timers.instances.key(member).unwrap_or(Timestamp::NEVER);
             agree("timer", instance.armed, armed)?;
-            if let Phase::Idle(Idle { keep_until, .. }) = instance.phase {
-                if keep_until < armed && fleet.spare() > 0 {
-                    return Err(format!("{} will never be looked at", self.id(member)));
-                }
+            if let Phase::Idle(Idle { keep_until, .. }) = instance.phase
+                && keep_until < armed
+                && fleet.spare() > 0
+            {
+                return Err(format!("{} will never be looked at", self.id(member)));
             }
         }
         match self.waiters.line(fleet.waiting).find(|&waiter| self.timers.waiters.key(waiter).is_none()) {
@@ -78,7 +81,9 @@ impl Pool {
     fn audit_launches(&self, index: u32, fleet: &Fleet) -> Result<(), String> {
         let (wish, place) = (self.wish(index), self.starts.place(index));
         let Some(wish) = wish else { return agree("place in line", place, Place::Out) };
-        if !self.starts.has_room() || (wish.purpose != Purpose::Demand && !self.starts.has_room_for_a_refill()) {
+        if !self.starts.has_room()
+            || (wish.purpose != Purpose::Demand && !self.starts.has_room_for_a_refill())
+        {
             return Ok(());
         }
         let obstacle = self.obstacle(index, wish.purpose);
@@ -90,11 +95,16 @@ impl Pool {
             Place::HeldByMemory(_) => {
                 let could_have = self.memory.could_have(memory, self.protected_memory());
                 let is_promised_all = wish.launches <= fleet.promised;
-                let is_promised_nothing = obstacle != Some(Obstacle::Memory) || self.is_memory_kept_for_another(index);
+                let is_promised_nothing =
+                    obstacle != Some(Obstacle::Memory) || self.is_memory_kept_for_another(index);
                 self.lacks_memory(index, memory) && (is_promised_all || is_promised_nothing || !could_have)
             }
         };
-        if is_held_up { Ok(()) } else { Err(format!("{wish:?} is held up by {obstacle:?}, and stands in {place:?}")) }
+        if is_held_up {
+            Ok(())
+        } else {
+            Err(format!("{wish:?} is held up by {obstacle:?}, and stands in {place:?}"))
+        }
     }
 
     fn audit_limits(&self) -> Result<(), String> {
@@ -118,7 +128,9 @@ impl Pool {
             self.instances.iter().filter(|(_, it)| wanted(it.phase)).map(|(_, it)| it.memory.0).sum()
         };
         let per_launch = |launches: fn(&Fleet) -> u32| -> u64 {
-            let of = |fleet: &Fleet| fleet.deployment.map_or(0, |it| it.spec.memory.0) * u64::from(launches(fleet));
+            let of = |fleet: &Fleet| {
+                fleet.deployment.map_or(0, |it| it.spec.memory.0) * u64::from(launches(fleet))
+            };
             self.fleets.iter().map(|(_, fleet)| of(fleet)).sum()
         };
         let recount = [
@@ -136,6 +148,6 @@ impl Pool {
     }
 }
 
-fn agree<T: PartialEq + std::fmt::Debug>(what: &str, kept: T, counted: T) -> Result<(), String> {
+fn agree<T: Copy + PartialEq + std::fmt::Debug>(what: &str, kept: T, counted: T) -> Result<(), String> {
     if kept == counted { Ok(()) } else { Err(format!("{what}: kept {kept:?}, counted {counted:?}")) }
 }

@@ -19,7 +19,7 @@ impl Pool {
         let spec = FunctionSpec { slots: spec.slots.max(1), ..spec };
         self.grow_to(index);
         self.withdraw_wishes(index);
-        let former = self.fleets[index].deployment.replace(Deployment { deploy, spec });
+        let former = self.fleets[index].deployment.replace(Deployment { spec, deploy });
         let group = self.join_group(index, spec.reserve_group);
         let is_new = former.is_none_or(|former| former.deploy != deploy);
         if is_new {
@@ -164,7 +164,8 @@ impl Pool {
     fn reserve(&mut self, group: u32, limit: Option<u32>) {
         self.capacity.set_limit(group, limit);
         self.assign_floors();
-        while self.capacity.excess_of_group(group) > 0 && self.evict_from_group(group, EvictReason::Surplus) {}
+        while self.capacity.excess_of_group(group) > 0 && self.evict_from_group(group, EvictReason::Surplus) {
+        }
         while self.capacity.excess_of_unreserved() > 0
             && self.evict_from_domains(&[Domain::Unreserved], EvictReason::Surplus)
         {}

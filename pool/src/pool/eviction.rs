@@ -28,7 +28,8 @@ impl Pool {
 
     /// The least valuable idle instance of a group leaves, if there is one.
     pub(super) fn evict_from_group(&mut self, group: u32, reason: EvictReason) -> bool {
-        let victims = self.capacity.fleets(group).filter_map(|index| Some((self.worth_of_victim(index)?, index)));
+        let victims =
+            self.capacity.fleets(group).filter_map(|index| Some((self.worth_of_victim(index)?, index)));
         let Some((worth, fleet)) = victims.min() else { return false };
         self.evict_from(fleet, worth, reason);
         true
@@ -71,7 +72,8 @@ impl Pool {
     /// Whether what comes free is kept for another that memory has held up for long. A function that has nothing
     /// live is never kept from its first instance.
     pub(super) fn is_memory_kept_for_another(&self, index: u32) -> bool {
-        let mut heads = [Class::First, Class::More].map(|class| self.starts.held_by_memory(class).next()).into_iter();
+        let mut heads =
+            [Class::First, Class::More].map(|class| self.starts.held_by_memory(class).next()).into_iter();
         let is_patient = self.fleets[index].current() > 0;
         is_patient && heads.any(|head| head.is_some_and(|head| head != index && self.has_waited_long(head)))
     }
@@ -89,7 +91,8 @@ impl Pool {
     /// Who needs an instance's place more than a function that has several, and waits for another.
     fn reason_to_share(&self, group: u32) -> Option<EvictReason> {
         let has_none = |index: u32| self.fleets[index].current() == 0;
-        let held_by_group = |index: u32| matches!(self.starts.place(index), Place::HeldByGroup(_)) && has_none(index);
+        let held_by_group =
+            |index: u32| matches!(self.starts.place(index), Place::HeldByGroup(_)) && has_none(index);
         if self.starts.has_held_by_group() && self.capacity.fleets(group).any(held_by_group) {
             return Some(EvictReason::ConcurrencyPressure);
         }
@@ -145,7 +148,9 @@ impl Pool {
     fn worth_of_bottom(&self, index: u32) -> Option<Worth> {
         match self.instances[self.fleets[index].idle.front()?].phase {
             Phase::Idle(Idle { worth, .. }) => Some(worth),
-            Phase::Launching(_) | Phase::Busy { .. } | Phase::Draining { .. } | Phase::Terminating { .. } => None,
+            Phase::Launching(_) | Phase::Busy { .. } | Phase::Draining { .. } | Phase::Terminating { .. } => {
+                None
+            }
         }
     }
 }

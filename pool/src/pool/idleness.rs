@@ -24,7 +24,8 @@ impl Pool {
             Phase::Busy { serving } if serving < instance.slots => {
                 self.fleets[function].partial.remove(&mut self.ready, index);
             }
-            Phase::Busy { .. } | Phase::Launching(_) | Phase::Draining { .. } | Phase::Terminating { .. } => {}
+            Phase::Busy { .. } | Phase::Launching(_) | Phase::Draining { .. } | Phase::Terminating { .. } => {
+            }
         }
     }
 
@@ -45,10 +46,18 @@ impl Pool {
         let instance = &mut self.instances[index];
         instance.armed = Timestamp::NEVER;
         let Phase::Idle(Idle { keep_until, .. }) = instance.phase else { return };
+        let function = instance.function.0;
         if self.now < keep_until {
-            self.arm_instance(index, keep_until);
-        } else if self.fleets[instance.function.0].spare() > 0 {
-            self.dismiss(index, EvictReason::Idle);
+            return self.arm_instance(index, keep_until);
+        }
+        // Those that have been idle for longer would be used after it: if it is not worth its keep, nor are they.
+        while self.fleets[function].spare() > 0
+            && let Some(longest_idle) = self.fleets[function].idle.front()
+        {
+            self.dismiss(longest_idle, EvictReason::Idle);
+            if longest_idle == index {
+                break;
+            }
         }
     }
 
@@ -111,7 +120,8 @@ impl Pool {
         let fleet = &mut self.fleets[function.0];
         // One that nobody has used yet is one more than were needed so far.
         let level = if instance.served == 0 { fleet.ready } else { fleet.level(fleet.requests()) + 1 };
-        let candidate = Candidate { function, level, memory: instance.memory, start_cost: fleet.start_cost() };
+        let candidate =
+            Candidate { function, level, memory: instance.memory, start_cost: fleet.start_cost() };
         let plan = self.policy.plan(self.now, candidate);
         instance.phase = Phase::Idle(plan.idle);
         instance.since = self.now;

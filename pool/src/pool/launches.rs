@@ -222,7 +222,8 @@ impl Pool {
 
     fn evict_for_account(&mut self, index: u32) -> bool {
         let domain = self.fleets[index].group.map(|group| self.capacity.domain(group));
-        let is_shared_full = self.capacity.unreserved_limit() <= self.capacity.use_of_domain(Domain::Unreserved).live;
+        let is_shared_full =
+            self.capacity.unreserved_limit() <= self.capacity.use_of_domain(Domain::Unreserved).live;
         match domain {
             Some(Domain::Unreserved) if is_shared_full => {
                 self.evict_from_domains(&[Domain::Unreserved], EvictReason::ConcurrencyPressure)
@@ -232,7 +233,9 @@ impl Pool {
     }
 
     fn launch(&mut self, index: u32, purpose: Purpose) {
-        let Some((group, deployment)) = self.fleets[index].group.zip(self.fleets[index].deployment) else { return };
+        let Some((group, deployment)) = self.fleets[index].group.zip(self.fleets[index].deployment) else {
+            return;
+        };
         let (deploy, spec) = (deployment.deploy, deployment.spec);
         let function = FunctionId(index);
         let (instance, generation) = self.instances.insert(Instance {

@@ -4,8 +4,8 @@ use crate::capacity::Obstacle;
 use crate::instance::Phase;
 use crate::wait_queue::Waiter;
 use crate::{
-    Effect, EvictReason, FunctionId, InstanceId, Outcome, Pool, Purpose, QueuePolicy, Refusal, RequestId, Start,
-    Timestamp, WaitedFor,
+    Effect, EvictReason, FunctionId, InstanceId, Outcome, Pool, Purpose, QueuePolicy, Refusal, RequestId,
+    Start, Timestamp, WaitedFor,
 };
 
 use super::Stage;

@@ -35,7 +35,9 @@ impl Pool {
         let has_none = fleet.current() == 0;
         match self.capacity.limit(group) {
             Some(0) => return Some(Obstacle::Group),
-            Some(limit) if has_none && limit <= self.floor_of_others(group, index) => return Some(Obstacle::Group),
+            Some(limit) if has_none && limit <= self.floor_of_others(group, index) => {
+                return Some(Obstacle::Group);
+            }
             None if self.capacity.unreserved_limit() == 0 => return Some(Obstacle::Account),
             Some(_) | None => {}
         }
@@ -44,7 +46,11 @@ impl Pool {
     }
 
     fn floor_of_others(&self, group: u32, index: u32) -> u32 {
-        self.capacity.fleets(group).filter(|&other| other != index).map(|other| self.fleets[other].floor).sum()
+        self.capacity
+            .fleets(group)
+            .filter(|&other| other != index)
+            .map(|other| self.fleets[other].floor)
+            .sum()
     }
 
     fn provisioned_memory_of_others(&self, index: u32) -> u64 {
@@ -113,9 +119,13 @@ impl Pool {
     /// How many launches' worth of memory is being made free for a function: as many as it wants, as far as
     /// idle instances can make way. Those that must go are evicted.
     pub(super) fn make_memory_free(&mut self, index: u32, launches: u32) {
-        let Some(memory) = self.fleets[index].deployment.map(|deployment| deployment.spec.memory) else { return };
+        let Some(memory) = self.fleets[index].deployment.map(|deployment| deployment.spec.memory) else {
+            return;
+        };
         while self.fleets[index].promised < launches {
-            if self.is_memory_kept_for_another(index) || !self.memory.could_have(memory, self.protected_memory()) {
+            if self.is_memory_kept_for_another(index)
+                || !self.memory.could_have(memory, self.protected_memory())
+            {
                 return;
             }
             while !self.memory.will_have(memory) {

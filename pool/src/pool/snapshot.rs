@@ -21,7 +21,8 @@ impl Pool {
     }
 
     fn picture(&self, index: u32) -> InstanceSnapshot {
-        let &Instance { phase, since, launched_at, served, memory, purpose, deploy, .. } = &self.instances[index];
+        let &Instance { phase, since, launched_at, served, memory, purpose, deploy, .. } =
+            &self.instances[index];
         let phase = match phase {
             Phase::Launching(_) => PhaseSnapshot::Launching,
             Phase::Idle(_) => PhaseSnapshot::Idle,

@@ -61,7 +61,10 @@ impl World {
     fn new(config: Config) -> Self {
         Self {
             pool: Pool::new(config.clone()).expect("the configuration holds"),
-            twin: config.seed.is_multiple_of(4).then(|| Pool::new(config.clone()).expect("the configuration holds")),
+            twin: config
+                .seed
+                .is_multiple_of(4)
+                .then(|| Pool::new(config.clone()).expect("the configuration holds")),
             reference: Reference::new(config),
             requests: 0,
             known: Vec::new(),
@@ -137,9 +140,11 @@ impl World {
             Action::Terminated { choice } => {
                 Event::Terminated { instance: self.choose(choice, |state, _| state == State::Terminating)? }
             }
-            Action::Deployed { function, deploy, spec } => {
-                Event::Deployed { function: FunctionId(function.into()), deploy: DeployId([deploy; 32]), spec }
-            }
+            Action::Deployed { function, deploy, spec } => Event::Deployed {
+                function: FunctionId(function.into()),
+                deploy: DeployId([deploy; 32]),
+                spec,
+            },
             Action::Removed { function } => Event::Removed { function: FunctionId(function.into()) },
             Action::Evicted { function } => Event::Evicted { function: FunctionId(function.into()) },
             Action::Nonsense { choice, kind } => self.nonsense(choice, kind)?,

@@ -1,11 +1,13 @@
 //! What must hold, told from nothing but the events that went in and the effects that came out.
 
+mod asked;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hearth_pool::{
-    Config, DeployId, Effect, Event, EvictReason, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome,
-    PhaseSnapshot, Pool, Purpose, QueuePolicy, Refusal, RequestId, ScaleOut, Start, Timestamp,
+    Config, DeployId, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, PhaseSnapshot, Pool,
+    Purpose, Refusal, RequestId, ScaleOut, Timestamp,
 };
 
 /// The world outside of the pool.
@@ -131,16 +133,6 @@ impl Reference {
         }
     }
 
-    /// The pool asks for something.
-    pub(crate) fn asked(&mut self, effect: Effect) {
-        match effect {
-            Effect::Launch { instance, function, deploy, purpose } => self.launch(instance, function, deploy, purpose),
-            Effect::Grant { request, instance, start } => self.grant(request, instance, start),
-            Effect::Refuse { request, reason } => self.refuse(request, reason),
-            Effect::Terminate { instance, reason } => self.terminate(instance, reason),
-        }
-    }
-
     /// What was chosen to make way shows only later if it still serves: it drains first. So may an instance with
     /// several slots, and one that was to stay after all since its deploy is the current one again.
     pub(crate) fn notice_what_drains(&mut self, event: Event, pool: &Pool) {
@@ -157,7 +149,9 @@ impl Reference {
             let instances = &snapshot.function(FunctionId(function)).expect("it has an instance").instances;
             let pooled = instances.iter().find(|it| it.id == id).expect("it is there");
             if matches!(pooled.phase, PhaseSnapshot::Draining(_)) {
-                let wants = |it: &u32| *it != function && (!self.functions[it].line.is_empty() || self.floor(*it) > 0);
+                let wants = |it: &u32| {
+                    *it != function && (!self.functions[it].line.is_empty() || self.floor(*it) > 0)
+                };
                 let others_want = self.functions.keys().any(wants);
                 assert!(others_want || self.full(function, 0).is_some(), "{id} drains for nobody");
                 self.instances.get_mut(&id).expect("it was just found").state = State::Spent;
@@ -176,7 +170,10 @@ impl Reference {
             }
             let is_free = |it: &&Instance| it.state == State::Ready && it.serving < it.slots;
             let free = self.of(index).find(is_free);
-            assert!(function.line.is_empty() || free.is_none(), "f{index}: somebody waits for a free instance");
+            assert!(
+                function.line.is_empty() || free.is_none(),
+                "f{index}: somebody waits for a free instance"
+            );
             self.check_progress(index, function, pool);
         }
         assert!(pool.next_deadline().is_none_or(|deadline| self.now < deadline), "the next deadline is past");
@@ -223,7 +220,8 @@ impl Reference {
     }
 
     fn live(&self, is_counted: impl Fn(u32) -> bool) -> u32 {
-        let counted = self.instances.values().filter(|it| it.state != State::Terminating && is_counted(it.function));
+        let counted =
+            self.instances.values().filter(|it| it.state != State::Terminating && is_counted(it.function));
         u32::try_from(counted.count()).expect("few instances")
     }
 
@@ -252,7 +250,9 @@ impl Reference {
             if limit < of_group + one_more {
                 return Some(Refusal::ReservedConcurrency);
             }
-        } else if self.unreserved_limit() < self.live(|other| self.reserved(self.group(other)).is_none()) + one_more {
+        } else if self.unreserved_limit()
+            < self.live(|other| self.reserved(self.group(other)).is_none()) + one_more
+        {
             return Some(Refusal::AccountConcurrency);
         }
         let is_full = self.config.account_concurrency < self.live(|_| true) + one_more;
@@ -317,7 +317,10 @@ impl Reference {
         let refills = under_way.clone().filter(|it| it.purpose == Purpose::Provisioned).count();
         let at_once = self.config.launches_at_once as usize;
         let gate_is_full = under_way.count() >= at_once || (!is_short && refills >= (at_once / 2).max(1));
-        assert!(gate_is_full || self.is_obstructed(index, spec), "f{index}: somebody waits, and nothing is launched");
+        assert!(
+            gate_is_full || self.is_obstructed(index, spec),
+            "f{index}: somebody waits, and nothing is launched"
+        );
     }
 
     /// Something stands in the way of a launch, and no idle instance could make way.
@@ -333,13 +336,21 @@ impl Reference {
         };
         let is_provisioned = deficit(index) > 0;
         let kept_free = |of: &dyn Fn(u32) -> bool| -> u32 {
-            if is_provisioned { 0 } else { self.functions.keys().filter(|&&it| of(it)).map(|&it| deficit(it)).sum() }
+            if is_provisioned {
+                0
+            } else {
+                self.functions.keys().filter(|&&it| of(it)).map(|&it| deficit(it)).sum()
+            }
         };
         let in_group = |other: u32| self.group(other) == group;
         let unreserved = |other: u32| self.reserved(self.group(other)).is_none();
         let (limit, taken, spare) = match self.reserved(group) {
             Some(limit) => (limit, self.live(in_group) + kept_free(&in_group), self.spare(in_group)),
-            None => (self.unreserved_limit(), self.live(unreserved) + kept_free(&unreserved), self.spare(unreserved)),
+            None => (
+                self.unreserved_limit(),
+                self.live(unreserved) + kept_free(&unreserved),
+                self.spare(unreserved),
+            ),
         };
         (limit <= taken && spare == 0)
             || (self.config.account_concurrency <= self.live(|_| true) && self.spare(|_| true) == 0)
@@ -458,7 +469,8 @@ impl Reference {
     }
 
     fn launch_failed(&mut self, id: InstanceId) {
-        let Some(state) = self.instances.get(&id).map(|it| it.state).filter(|state| state.is_launching()) else {
+        let Some(state) = self.instances.get(&id).map(|it| it.state).filter(|state| state.is_launching())
+        else {
             return;
         };
         let instance = self.instances.remove(&id).expect("it was just found");
@@ -501,95 +513,6 @@ impl Reference {
             let line = &mut self.functions.get_mut(&function).expect("it was requested").line;
             line.retain(|&other| other != request);
         }
-    }
-
-    fn launch(&mut self, id: InstanceId, function: FunctionId, deploy: DeployId, purpose: Purpose) {
-        let under_way = self.instances.values().filter(|it| it.state.is_launching()).count();
-        assert!(under_way < self.config.launches_at_once as usize, "too many launches at once");
-        let function = function.0;
-        let (current, spec) = self.functions[&function].deployed.expect("launched, though not deployed");
-        assert_eq!(deploy, current, "launched with a stale deploy");
-        assert_eq!(self.full(function, 1), None, "launched above a limit");
-        assert!(spec.memory.0 <= self.memory_free(), "launched above the memory budget");
-        if let Some(since) = self.functions[&function].failed_at {
-            assert_eq!(self.launching(function), 0, "more than one probe at once");
-            let pause = self.now - since;
-            assert!(self.config.backoff_min <= pause, "launched again after {pause:?}");
-        }
-        assert!(!self.is_shutting_down);
-        let slots = spec.slots.max(1);
-        let instance = Instance {
-            function,
-            deploy,
-            memory: spec.memory,
-            slots,
-            purpose,
-            launched_at: self.now,
-            served: 0,
-            serving: 0,
-            state: State::Launching,
-        };
-        assert!(self.instances.insert(id, instance).is_none(), "{id} exists already");
-        self.launches += 1;
-    }
-
-    fn grant(&mut self, request: RequestId, id: InstanceId, start: Start) {
-        let Waiting { function, deadline } = *self.waiting.get(&request).expect("granted, though nobody waits");
-        assert!(self.now < deadline || self.functions[&function].line.len() == 1, "granted after the deadline");
-        assert_eq!(self.functions[&function].line.front(), Some(&request), "somebody was overtaken");
-        self.leaves_line(request);
-        let current = self.functions[&function].deployed.map(|(deploy, _)| deploy);
-        let instance = self.instances.get_mut(&id).expect("granted an instance that is not there");
-        assert_eq!((instance.function, Some(instance.deploy)), (function, current), "granted something else");
-        assert_eq!(instance.state, State::Ready, "granted an instance that is not ready");
-        assert!(instance.serving < instance.slots, "granted an instance that is full");
-        assert_eq!(start == Start::Warm, instance.served > 0);
-        assert!(start != Start::Provisioned || instance.purpose != Purpose::Demand);
-        instance.serving += 1;
-        instance.served += 1;
-    }
-
-    fn refuse(&mut self, request: RequestId, reason: Refusal) {
-        let Waiting { function, deadline } = *self.waiting.get(&request).expect("refused, though nobody waits");
-        let line = self.functions[&function].line.len();
-        let current = self.count(function, State::Ready) + self.launching(function);
-        let holds = match reason {
-            Refusal::Deadline(_) => deadline <= self.now,
-            Refusal::ShuttingDown => self.is_shutting_down,
-            Refusal::NoSuchFunction => self.functions[&function].deployed.is_none(),
-            Refusal::QueueFull => {
-                matches!(self.config.queue, QueuePolicy::Wait { max_waiters } if max_waiters < line as u32)
-            }
-            Refusal::LaunchFailed(_) => current == 0 && self.functions[&function].failed_at.is_some(),
-            Refusal::ReservedConcurrency | Refusal::AccountConcurrency | Refusal::Memory => {
-                let has_no_share = match self.reserved(self.group(function)) {
-                    Some(limit) => limit == 0,
-                    None => self.unreserved_limit() == 0,
-                };
-                self.config.queue == QueuePolicy::Refuse || current == 0 || has_no_share
-            }
-        };
-        assert!(holds, "{request} was refused: {reason:?}");
-        self.leaves_line(request);
-    }
-
-    fn terminate(&mut self, id: InstanceId, reason: EvictReason) {
-        let instance = self.instances.get(&id).expect("terminated an instance that is not there");
-        assert!(instance.state != State::Terminating, "{id} is terminated twice");
-        assert!(!instance.state.is_launching(), "{id} is terminated while it is launched");
-        assert!(instance.serving == 0, "{id} is terminated while it serves");
-        let holds = match reason {
-            EvictReason::Idle => instance.state == State::Ready,
-            // It may have been chosen while it served, and nobody wanted it any more when it was done.
-            EvictReason::MemoryPressure | EvictReason::ConcurrencyPressure | EvictReason::Surplus => true,
-            _ => matches!(instance.state, State::Stale | State::Spent),
-        };
-        assert!(holds, "{id} is terminated: {reason:?}");
-        if matches!(reason, EvictReason::Idle) {
-            let ready = self.count(instance.function, State::Ready);
-            assert!(self.floor(instance.function) < ready, "{id} was to be kept ready");
-        }
-        self.instances.get_mut(&id).expect("it was just found").state = State::Terminating;
     }
 }
 

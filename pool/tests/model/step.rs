@@ -17,18 +17,45 @@ pub(crate) struct Step {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
-    Request { function: u8, patience: Duration },
-    Cancel { choice: u8 },
-    Release { choice: u8, outcome: Outcome },
-    Launched { choice: u8 },
-    LaunchFailed { choice: u8 },
-    Exited { choice: u8 },
-    Terminated { choice: u8 },
-    Deployed { function: u8, deploy: u8, spec: FunctionSpec },
-    Removed { function: u8 },
-    Evicted { function: u8 },
+    Request {
+        function: u8,
+        patience: Duration,
+    },
+    Cancel {
+        choice: u8,
+    },
+    Release {
+        choice: u8,
+        outcome: Outcome,
+    },
+    Launched {
+        choice: u8,
+    },
+    LaunchFailed {
+        choice: u8,
+    },
+    Exited {
+        choice: u8,
+    },
+    Terminated {
+        choice: u8,
+    },
+    Deployed {
+        function: u8,
+        deploy: u8,
+        spec: FunctionSpec,
+    },
+    Removed {
+        function: u8,
+    },
+    Evicted {
+        function: u8,
+    },
     /// An event about an instance, whatever that is doing.
-    Nonsense { choice: u8, kind: u8 },
+    Nonsense {
+        choice: u8,
+        kind: u8,
+    },
     ShutDown,
     Nothing,
 }
@@ -36,7 +63,8 @@ pub(crate) enum Action {
 /// Sequences of steps, and the configuration that they run under.
 pub(crate) fn runs(length: usize) -> impl Strategy<Value = (Config, Vec<Step>)> {
     let steps = prop::collection::vec(any::<[u8; 4]>(), 1..length);
-    (any::<[u8; 8]>(), steps).prop_map(|(config, steps)| (self::config(config), steps.into_iter().map(step).collect()))
+    (any::<[u8; 8]>(), steps)
+        .prop_map(|(config, steps)| (self::config(config), steps.into_iter().map(step).collect()))
 }
 
 fn config([account, budget, queue, scale_out, gate, ttl, seed, _]: [u8; 8]) -> Config {
@@ -70,14 +98,20 @@ fn step([kind, a, b, after]: [u8; 4]) -> Step {
 fn action(kind: u8, a: u8, b: u8) -> Action {
     let function = a % FUNCTIONS;
     match kind {
-        0..=79 => Action::Request { function, patience: Duration::from_millis(u64::from(b) * u64::from(b) / 8) },
+        0..=79 => {
+            Action::Request { function, patience: Duration::from_millis(u64::from(b) * u64::from(b) / 8) }
+        }
         80..=87 => Action::Cancel { choice: a },
-        88..=137 => Action::Release { choice: a, outcome: if b < 224 { Outcome::Reusable } else { Outcome::Broken } },
+        88..=137 => {
+            Action::Release { choice: a, outcome: if b < 224 { Outcome::Reusable } else { Outcome::Broken } }
+        }
         138..=177 => Action::Launched { choice: a },
         178..=187 => Action::LaunchFailed { choice: a },
         188..=193 => Action::Exited { choice: a },
         194..=223 => Action::Terminated { choice: a },
-        224..=237 => Action::Deployed { function, deploy: (a / FUNCTIONS) % 3, spec: spec(function, a / 16, b) },
+        224..=237 => {
+            Action::Deployed { function, deploy: (a / FUNCTIONS) % 3, spec: spec(function, a / 16, b) }
+        }
         238..=240 => Action::Removed { function },
         241..=243 => Action::Evicted { function },
         244..=251 => Action::Nonsense { choice: a, kind: b },

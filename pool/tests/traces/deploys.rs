@@ -15,7 +15,7 @@ fn an_invocation_is_not_cut_off_by_a_deploy() {
          3s request f c
          4s release #1
          5s launched #3",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
@@ -24,7 +24,7 @@ fn an_invocation_is_not_cut_off_by_a_deploy() {
             3s launch #3 of f v2
             4s terminate #1: StaleDeploy
             5s grant #3 to c, cold
-        "#]],
+        "]],
     );
 }
 
@@ -36,12 +36,12 @@ fn a_launch_of_the_former_deploy_is_dropped_when_it_arrives() {
          1s deploy f v2
          2s launched #1
          3s launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s launch #2 of f v2
             2s terminate #1: StaleDeploy
             3s grant #2 to a, cold
-        "#]],
+        "]],
     );
 }
 
@@ -53,11 +53,11 @@ fn a_failed_launch_of_the_former_deploy_is_nobodys_failure() {
          1s deploy f v2
          2s failed #1
          3s launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s launch #2 of f v2
             3s grant #2 to a, cold
-        "#]],
+        "]],
     );
 }
 
@@ -75,7 +75,7 @@ fn versions_neither_share_nor_evict_each_others_instances() {
          4s deploy g v3
          5s release #1
          6s request f e",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of g v2
             1s grant #1 to a, cold
@@ -83,7 +83,7 @@ fn versions_neither_share_nor_evict_each_others_instances() {
             3s grant #1 to c, warm
             3s grant #2 to d, warm
             6s grant #1 to e, warm
-        "#]],
+        "]],
     );
 }
 
@@ -96,11 +96,11 @@ fn a_deploy_that_changes_only_limits_keeps_the_instances() {
          1s release #1
          2s deploy f v1 reserved=5
          3s request f b",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             3s grant #1 to b, warm
-        "#]],
+        "]],
     );
 }
 
@@ -115,14 +115,14 @@ fn going_back_to_the_former_deploy_keeps_what_still_runs_it() {
          3s launched #2
          4s release #1
          5s request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
             1s launch #3 of f v2
             3s grant #2 to b, cold
             5s grant #1 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -137,13 +137,13 @@ fn one_that_broke_stays_out_even_if_its_deploy_comes_back() {
          3s deploy f v1 slots=2
          4s request f c
          5s release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             0ns grant #1 to b, warm
             4s launch #2 of f v1
             5s terminate #1: Broken
-        "#]],
+        "]],
     );
 }
 
@@ -157,13 +157,13 @@ fn a_removed_function_refuses_those_who_wait_and_lets_those_who_run_finish() {
          2s request f c
          3s release #1
          3s terminated #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             1s refuse b: NoSuchFunction
             2s refuse c: NoSuchFunction
             3s terminate #1: Removed
-        "#]],
+        "]],
     );
 }
 
@@ -179,14 +179,14 @@ fn a_removed_function_can_be_deployed_again() {
          3s launched #2
          4s release #1 #2
          5s request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s launch #2 of f v2
             3s grant #2 to b, cold
             4s terminate #1: StaleDeploy
             5s grant #2 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -205,7 +205,7 @@ fn evicting_ends_idle_instances_at_once_busy_ones_when_done_and_launches_when_th
          6s launched #3
          7s request f g
          8s launched #4",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
@@ -218,7 +218,7 @@ fn evicting_ends_idle_instances_at_once_busy_ones_when_done_and_launches_when_th
             6s terminate #3: Evicted
             7s launch #5 of f v1
             8s grant #4 to e, cold
-        "#]],
+        "]],
     );
 }
 
@@ -237,7 +237,7 @@ fn many_deploys_under_load_fail_nobody() {
          300ms launched #3
          300ms release #3
          400ms request f d",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             100ms grant #1 to a, cold
             100ms launch #2 of f v2
@@ -247,6 +247,6 @@ fn many_deploys_under_load_fail_nobody() {
             250ms terminate #2: StaleDeploy
             300ms grant #3 to c, cold
             400ms grant #3 to d, warm
-        "#]],
+        "]],
     );
 }

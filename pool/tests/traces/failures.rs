@@ -13,14 +13,14 @@ fn a_failed_launch_answers_all_who_can_have_no_other_and_is_not_repeated_by_each
          500ms failed #1
          500ms failed #2
          500ms failed #3",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
             500ms refuse a: the launch of #3 failed
             500ms refuse b: the launch of #3 failed
             500ms refuse c: the launch of #3 failed
-        "#]],
+        "]],
     );
 }
 
@@ -34,14 +34,14 @@ fn after_a_failure_the_next_request_waits_for_one_probe_that_comes_later() {
          5s    wait
          5s    launched #2
          6s    request f d",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns refuse a: the launch of #1 failed
             116.524998ms launch #2 of f v1
             5s grant #2 to b, cold
             5s launch #3 of f v1
             6s launch #4 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -59,7 +59,7 @@ fn pauses_grow_from_failure_to_failure() {
          9s  failed #4
          9s  request f e
          20s wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns refuse a: the launch of #1 failed
             116.524998ms launch #2 of f v1
@@ -69,7 +69,7 @@ fn pauses_grow_from_failure_to_failure() {
             3.652503134s launch #4 of f v1
             9s refuse d: the launch of #4 failed
             10.593528252s launch #5 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -83,11 +83,11 @@ fn no_probe_is_made_for_those_who_have_gone() {
          2ms cancel b
          60s wait
          60s request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns refuse a: the launch of #1 failed
             60s launch #2 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -100,13 +100,13 @@ fn a_failure_leaves_those_who_have_a_busy_instance_waiting_for_it() {
          1s request f b
          2s failed #2
          3s release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             1s launch #2 of f v1
             2.116524998s launch #3 of f v1
             3s grant #1 to b, warm
-        "#]],
+        "]],
     );
 }
 
@@ -118,11 +118,11 @@ fn a_new_deploy_may_try_at_once() {
          0s  failed #1
          1ms request f b
          2ms deploy f v2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns refuse a: the launch of #1 failed
             2ms launch #2 of f v2
-        "#]],
+        "]],
     );
 }
 
@@ -134,11 +134,11 @@ fn a_waiter_that_the_pause_outlasts_is_told_that_it_waited_for_a_launch() {
          0s  failed #1
          1ms request f b by 50ms
          1s  wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns refuse a: the launch of #1 failed
             50ms refuse b: Deadline(Launch)
-        "#]],
+        "]],
     );
 }
 
@@ -151,13 +151,13 @@ fn an_instance_that_broke_is_given_to_nobody() {
          2s  break #1
          3s  terminated #1
          4s  launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s terminate #1: Broken
             2s launch #2 of f v1
             4s grant #2 to b, cold
-        "#]],
+        "]],
     );
 }
 
@@ -170,14 +170,14 @@ fn an_instance_that_broke_for_one_lets_its_other_invocations_finish() {
          2s  break #1
          3s  launched #2
          4s  release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             1s grant #1 to a, cold
             1s grant #1 to b, warm
             3s grant #2 to c, cold
             4s terminate #1: Broken
-        "#]],
+        "]],
     );
 }
 
@@ -190,12 +190,12 @@ fn an_idle_instance_that_dies_is_given_to_nobody() {
          1s  release #1
          2s  exited #1
          3s  request f b",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s terminate #1: Exited
             3s launch #2 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -209,13 +209,13 @@ fn a_busy_instance_that_dies_is_replaced_for_those_who_wait() {
          2s  break #1
          3s  terminated #1
          4s  launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s terminate #1: Exited
             2s launch #2 of f v1
             4s grant #2 to b, cold
-        "#]],
+        "]],
     );
 }
 
@@ -230,7 +230,7 @@ fn two_dead_instances_in_a_row_cost_no_request() {
          2s  exited #2
          3s  request f c
          4s  launched #3",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
@@ -239,7 +239,7 @@ fn two_dead_instances_in_a_row_cost_no_request() {
             2s terminate #2: Exited
             3s launch #3 of f v1
             4s grant #3 to c, cold
-        "#]],
+        "]],
     );
 }
 
@@ -253,13 +253,13 @@ fn an_instance_that_dies_before_its_launch_is_answered_counts_as_a_failed_launch
          3s  request f b
          9s  exited #2
          9s  failed #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             2s terminate #1: Exited
             2s refuse a: the launch of #1 failed
             3s launch #2 of f v1
             9s refuse b: the launch of #2 failed
-        "#]],
+        "]],
     );
 }
 
@@ -274,7 +274,7 @@ fn an_instance_that_dies_as_soon_as_it_is_ready_is_not_launched_over_and_over() 
          2s   launched #3
          2s   exited #3
          10s  wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns terminate #1: Exited
             116.524998ms launch #2 of f v1, provisioned
@@ -282,7 +282,7 @@ fn an_instance_that_dies_as_soon_as_it_is_ready_is_not_launched_over_and_over() 
             1.392923289s launch #3 of f v1, provisioned
             2s terminate #3: Exited
             2.652503134s launch #4 of f v1, provisioned
-        "#]],
+        "]],
     );
 }
 
@@ -302,14 +302,14 @@ fn what_is_said_of_an_instance_may_come_in_any_order_and_twice() {
          3s  failed #1
          3s  terminated #1 #2
          4s  request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
             0ns grant #2 to b, cold
             1s terminate #1: Exited
             4s launch #3 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -322,10 +322,10 @@ fn a_slot_given_back_twice_is_free_once() {
          1s  release #1
          1s  release #1
          2s  request f b c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s grant #1 to b, warm
-        "#]],
+        "]],
     );
 }

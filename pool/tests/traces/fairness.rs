@@ -16,7 +16,10 @@ fn one_functions_burst_of_500_does_not_delay_anothers_first_start() {
         "0s deploy f v1; 0s deploy g v1; 0s request f {}; 0s request g first; 1s launched #1; 2s launched #2 #3",
         names.join(" ")
     );
-    check_with(gate(2), &script, expect![[r#"
+    check_with(
+        gate(2),
+        &script,
+        expect![[r"
         0ns launch #1 of f v1
         0ns launch #2 of f v1
         1s grant #1 to r1, cold
@@ -25,7 +28,8 @@ fn one_functions_burst_of_500_does_not_delay_anothers_first_start() {
         2s launch #4 of f v1
         2s grant #3 to first, cold
         2s launch #5 of f v1
-    "#]]);
+    "]],
+    );
 }
 
 #[test]
@@ -43,7 +47,7 @@ fn functions_take_turns_launch_by_launch() {
          3s launched #3
          4s launched #4
          5s launched #5",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             1s launch #2 of g v1
@@ -55,7 +59,7 @@ fn functions_take_turns_launch_by_launch() {
             4s launch #5 of g v1
             5s grant #5 to e, cold
             5s launch #6 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -68,10 +72,10 @@ fn launches_that_have_not_begun_are_withdrawn_when_those_who_waited_have_gone() 
          1s cancel b c d
          2s launched #1
          3s release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             2s grant #1 to a, cold
-        "#]],
+        "]],
     );
 }
 
@@ -85,13 +89,13 @@ fn launches_that_have_not_begun_are_withdrawn_when_freed_instances_serve_the_lin
          2s release #1
          3s release #1
          4s launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             1s launch #2 of f v1
             2s grant #1 to b, warm
             3s grant #1 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -104,10 +108,10 @@ fn a_launch_that_has_begun_joins_the_pool_if_those_who_waited_have_gone() {
          1s cancel a
          2s launched #1
          3s request f b",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             3s grant #1 to b, cold
-        "#]],
+        "]],
     );
 }
 
@@ -124,7 +128,7 @@ fn a_function_that_floods_the_account_gives_an_instance_up_for_one_that_has_none
          3s launched #3
          4s release #2
          5s release #3",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
@@ -135,7 +139,7 @@ fn a_function_that_floods_the_account_gives_an_instance_up_for_one_that_has_none
             4s grant #2 to c, warm
             5s terminate #3: ConcurrencyPressure
             5s launch #4 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -151,7 +155,7 @@ fn a_version_that_floods_the_reserved_concurrency_gives_an_instance_up_for_one_t
          2s release #1
          3s launched #3
          4s release #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
@@ -160,7 +164,7 @@ fn a_version_that_floods_the_reserved_concurrency_gives_an_instance_up_for_one_t
             2s launch #3 of g v2
             3s grant #3 to first, cold
             4s grant #2 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -178,7 +182,7 @@ fn a_function_that_floods_the_memory_gives_instances_up_for_one_that_has_none() 
          2.5s release #3
          2.6s terminated #2 #3
          3s launched #4",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
@@ -190,6 +194,6 @@ fn a_function_that_floods_the_memory_gives_instances_up_for_one_that_has_none() 
             2.5s terminate #3: MemoryPressure
             2.6s launch #4 of g v1
             3s grant #4 to first, cold
-        "#]],
+        "]],
     );
 }

@@ -7,7 +7,6 @@ use hearth_pool::{Config, KeepAlive};
 
 use crate::script::{check, check_with};
 
-
 #[test]
 fn a_first_request_launches_an_instance_that_the_next_one_finds_warm() {
     check(
@@ -18,12 +17,12 @@ fn a_first_request_launches_an_instance_that_the_next_one_finds_warm() {
          1s    request f b
          2s    release #1
          15m   wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             500ms grant #1 to a, cold
             1s grant #1 to b, warm
             602s terminate #1: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -39,7 +38,7 @@ fn the_instance_used_last_is_used_first_so_that_the_surplus_ages_out() {
          5s   request f e
          6s   release #3
          700s wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
@@ -51,7 +50,7 @@ fn the_instance_used_last_is_used_first_so_that_the_surplus_ages_out() {
             602s terminate #1: Idle
             602s terminate #2: Idle
             606s terminate #3: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -65,13 +64,13 @@ fn a_freed_instance_serves_the_line_before_the_launch_that_was_begun_for_it_ends
          2.1s  release #1
          2.5s  launched #2
          3s    request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s launch #2 of f v1
             2.1s grant #1 to b, warm
             3s grant #2 to c, cold
-        "#]],
+        "]],
     );
 }
 
@@ -84,11 +83,11 @@ fn the_time_to_live_counts_from_the_end_of_a_long_invocation() {
          30m   release #1
          39.9m wait
          41m   wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2400s terminate #1: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -104,13 +103,13 @@ fn an_instance_that_is_used_again_in_time_stays() {
          1200s request f c
          1201s release #1
          1h   wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             599s grant #1 to b, warm
             1200s grant #1 to c, warm
             1801s terminate #1: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -126,7 +125,7 @@ fn slots_are_filled_on_instances_that_serve_already() {
          3s  request f d
          4s  request f e
          5s  request f g",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             1s grant #1 to a, cold
@@ -135,7 +134,7 @@ fn slots_are_filled_on_instances_that_serve_already() {
             3s grant #2 to d, warm
             4s grant #1 to e, warm
             5s grant #1 to g, warm
-        "#]],
+        "]],
     );
 }
 
@@ -149,12 +148,12 @@ fn an_instance_with_slots_is_idle_once_all_of_them_are_free() {
          700s wait
          701s release #1
          1301s wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             0ns grant #1 to b, warm
             1301s terminate #1: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -169,14 +168,14 @@ fn a_time_to_live_of_zero_ends_an_instance_after_each_invocation() {
          3s  release #1
          3s  terminated #1
          4s  launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             1s grant #1 to a, cold
             2s grant #1 to b, warm
             3s terminate #1: Idle
             4s terminate #2: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -188,10 +187,10 @@ fn time_that_goes_back_counts_as_the_latest() {
          6s  launched #1
          1s  release #1
          2s  request f b",
-        expect![[r#"
+        expect![[r"
             5s launch #1 of f v1
             6s grant #1 to a, cold
             2s grant #1 to b, warm
-        "#]],
+        "]],
     );
 }

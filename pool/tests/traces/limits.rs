@@ -1,7 +1,7 @@
 //! Concurrency: reserved, of the account, and what makes way.
 
 use expect_test::expect;
-use hearth_pool::{Config};
+use hearth_pool::Config;
 
 use crate::script::{check, check_with};
 
@@ -13,13 +13,13 @@ fn launches_under_way_count_against_the_limit() {
          1s launched #1
          2s launched #2
          3s release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             1s grant #1 to a, cold
             2s grant #2 to b, cold
             3s grant #1 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -34,7 +34,7 @@ fn versions_share_the_reserved_concurrency_of_their_function() {
          2s release #1
          3s terminated #1
          3s launched #3",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             1s grant #1 to a, cold
@@ -42,7 +42,7 @@ fn versions_share_the_reserved_concurrency_of_their_function() {
             2s terminate #1: ConcurrencyPressure
             2s launch #3 of g v2
             3s grant #3 to c, cold
-        "#]],
+        "]],
     );
 }
 
@@ -56,13 +56,13 @@ fn an_idle_instance_of_another_version_makes_way_for_who_waits() {
          1s release #1
          2s request g b
          3s launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s terminate #1: ConcurrencyPressure
             2s launch #2 of g v2
             3s grant #2 to b, cold
-        "#]],
+        "]],
     );
 }
 
@@ -79,14 +79,14 @@ fn at_the_limit_of_the_account_the_least_recently_used_instance_makes_way() {
          1s release #2
          2s release #1
          3s request h c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of g v1
             0ns grant #1 to a, cold
             0ns grant #2 to b, cold
             3s terminate #2: ConcurrencyPressure
             3s launch #3 of h v1
-        "#]],
+        "]],
     );
 }
 
@@ -102,7 +102,7 @@ fn what_is_reserved_is_taken_out_of_what_the_others_share() {
          2s launched #2 #3
          3s request g e by 9s
          9s wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of g v1
             0ns grant #1 to a, cold
             1s launch #2 of f v1
@@ -110,7 +110,7 @@ fn what_is_reserved_is_taken_out_of_what_the_others_share() {
             2s grant #2 to c, cold
             2s grant #3 to d, cold
             9s refuse e: Deadline(AccountConcurrency)
-        "#]],
+        "]],
     );
 }
 
@@ -121,10 +121,10 @@ fn a_function_with_reserved_concurrency_of_zero_is_refused_at_once() {
          0s request f a
          1s deploy f v1 reserved=1
          1s request f b",
-        expect![[r#"
+        expect![[r"
             0ns refuse a: ReservedConcurrency
             1s launch #1 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -142,7 +142,7 @@ fn reserving_nothing_for_a_function_refuses_those_who_wait_and_lets_those_who_ru
          5s launched #3
          5s release #1
          6s release #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
@@ -156,7 +156,7 @@ fn reserving_nothing_for_a_function_refuses_those_who_wait_and_lets_those_who_ru
             5s terminate #3: Surplus
             5s terminate #1: Surplus
             6s terminate #2: Surplus
-        "#]],
+        "]],
     );
 }
 
@@ -171,7 +171,7 @@ fn a_lowered_limit_ends_idle_instances_at_once_and_busy_ones_when_they_are_done(
          3s release #1
          4s release #2
          5s request f d",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
@@ -181,7 +181,7 @@ fn a_lowered_limit_ends_idle_instances_at_once_and_busy_ones_when_they_are_done(
             2s terminate #3: Surplus
             3s terminate #1: Surplus
             5s grant #2 to d, warm
-        "#]],
+        "]],
     );
 }
 
@@ -192,11 +192,11 @@ fn a_raised_limit_serves_those_who_wait() {
          0s request f a b c
          1s deploy f v1 reserved=2
          2s deploy f v1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s launch #2 of f v1
             2s launch #3 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -211,13 +211,13 @@ fn when_everything_is_reserved_the_others_are_refused_at_once() {
          1s deploy g v1 reserved=1
          2s release #1
          3s request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             1s refuse b: AccountConcurrency
             2s terminate #1: Surplus
             3s refuse c: AccountConcurrency
-        "#]],
+        "]],
     );
 }
 
@@ -230,9 +230,9 @@ fn what_is_given_back_is_for_the_others_again() {
          0s request f a
          1s remove g
          2s request f b",
-        expect![[r#"
+        expect![[r"
             0ns refuse a: AccountConcurrency
             2s launch #1 of f v1
-        "#]],
+        "]],
     );
 }

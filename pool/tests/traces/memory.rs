@@ -24,7 +24,7 @@ fn the_least_recently_used_instance_anywhere_makes_way() {
          3s request h c
          4s terminated #2
          5s launched #3",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of g v1
             0ns grant #1 to a, cold
@@ -32,7 +32,7 @@ fn the_least_recently_used_instance_anywhere_makes_way() {
             3s terminate #2: MemoryPressure
             4s launch #3 of h v1
             5s grant #3 to c, cold
-        "#]],
+        "]],
     );
 }
 
@@ -47,12 +47,12 @@ fn memory_counts_until_the_backend_confirms_that_it_is_free() {
          1s release #1
          2s request g b
          60s terminated #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s terminate #1: MemoryPressure
             60s launch #2 of g v1
-        "#]],
+        "]],
     );
 }
 
@@ -67,7 +67,7 @@ fn as_many_make_way_at_once_as_a_burst_needs() {
          1s release #1 #2 #3
          2s request g d e
          3s terminated #1 #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
@@ -78,7 +78,7 @@ fn as_many_make_way_at_once_as_a_burst_needs() {
             2s terminate #2: MemoryPressure
             3s launch #4 of g v1
             3s launch #5 of g v1
-        "#]],
+        "]],
     );
 }
 
@@ -96,13 +96,13 @@ fn memory_that_was_made_free_for_one_is_not_taken_by_another() {
          2s request h c
          3s terminated #1
          3s request h d",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s terminate #1: MemoryPressure
             2s launch #2 of h v1
             3s launch #3 of g v1
-        "#]],
+        "]],
     );
 }
 
@@ -121,7 +121,7 @@ fn nobody_makes_way_for_one_that_would_not_fit_all_the_same() {
          3s release #1
          4s terminated #1
          5s request g d",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of g v1
             0ns grant #1 to a, cold
@@ -130,7 +130,7 @@ fn nobody_makes_way_for_one_that_would_not_fit_all_the_same() {
             3s terminate #1: MemoryPressure
             4s launch #3 of h v1
             5s launch #4 of g v1
-        "#]],
+        "]],
     );
 }
 
@@ -140,9 +140,9 @@ fn what_can_never_fit_is_refused_at_once() {
         budget(500),
         "0s deploy f v1 memory=501
          0s request f a",
-        expect![[r#"
+        expect![[r"
             0ns refuse a: Memory
-        "#]],
+        "]],
     );
 }
 
@@ -161,7 +161,7 @@ fn what_needs_little_may_pass_by_what_needs_much_but_not_for_ever() {
          3s    release #1
          4s    release #1 #2 #3
          5s    terminated #1 #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
@@ -172,7 +172,7 @@ fn what_needs_little_may_pass_by_what_needs_much_but_not_for_ever() {
             4s terminate #2: MemoryPressure
             4s grant #3 to e, warm
             5s launch #4 of g v1
-        "#]],
+        "]],
     );
 }
 
@@ -187,11 +187,11 @@ fn a_small_function_has_its_first_instance_whoever_waits_for_memory() {
          0s  launched #1
          1s  request g b
          60s request h c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             60s launch #2 of h v1
-        "#]],
+        "]],
     );
 }
 
@@ -204,11 +204,11 @@ fn a_deadline_tells_that_memory_was_taken_up() {
          0s launched #1
          1s request f b by 2s
          3s wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s refuse b: Deadline(Memory)
-        "#]],
+        "]],
     );
 }
 
@@ -223,13 +223,13 @@ fn an_instance_is_counted_with_what_it_was_launched_with() {
          1s request f b c d
          2s release #1
          3s terminated #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             1s launch #2 of f v2
             1s launch #3 of f v2
             2s terminate #1: StaleDeploy
             3s launch #4 of f v2
-        "#]],
+        "]],
     );
 }

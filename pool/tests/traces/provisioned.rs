@@ -13,11 +13,11 @@ fn provisioned_instances_are_launched_before_anybody_comes_and_outlive_the_time_
          2h request f a
          2h release #2
          5h wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns launch #2 of f v1, provisioned
             7200s grant #2 to a, provisioned
-        "#]],
+        "]],
     );
 }
 
@@ -30,13 +30,13 @@ fn what_exceeds_the_floor_ages_out() {
          2s launched #2
          3s release #1 #2
          1h wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             1s grant #1 to a, provisioned
             1s launch #2 of f v1
             2s grant #2 to b, cold
             603s terminate #1: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -49,12 +49,12 @@ fn one_that_dies_is_replaced() {
          2s release #1
          3s exited #1
          4s launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             1s grant #1 to a, provisioned
             3s terminate #1: Exited
             3s launch #2 of f v1, provisioned
-        "#]],
+        "]],
     );
 }
 
@@ -66,12 +66,12 @@ fn a_deploy_replaces_them_and_a_removal_ends_them() {
          1s deploy f v2 provisioned=1
          2s launched #2
          3s remove f",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             1s terminate #1: StaleDeploy
             1s launch #2 of f v2, provisioned
             3s terminate #2: Removed
-        "#]],
+        "]],
     );
 }
 
@@ -82,12 +82,12 @@ fn a_lowered_floor_lets_them_age_out() {
          0s launched #1 #2
          1h deploy f v1 provisioned=1
          2h deploy f v1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns launch #2 of f v1, provisioned
             3600s terminate #1: Idle
             7200s terminate #2: Idle
-        "#]],
+        "]],
     );
 }
 
@@ -100,14 +100,14 @@ fn they_are_launched_after_those_that_somebody_waits_for_and_take_half_of_the_ga
          0s request g a b c
          1s launched #1
          2s launched #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns launch #2 of f v1, provisioned
             0ns launch #3 of g v1
             0ns launch #4 of g v1
             1s launch #5 of g v1
             2s launch #6 of f v1, provisioned
-        "#]],
+        "]],
     );
 }
 
@@ -120,13 +120,13 @@ fn they_keep_their_place_in_the_reserved_concurrency_from_other_versions() {
          1s launched #1 #2
          2s release #2
          3s request f c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns launch #2 of g v2
             1s grant #2 to a, cold
             2s grant #2 to b, warm
             3s grant #1 to c, provisioned
-        "#]],
+        "]],
     );
 }
 
@@ -136,10 +136,10 @@ fn a_version_for_which_provisioned_concurrency_leaves_nothing_is_refused_at_once
         "0s deploy f v1 group=1 reserved=1 provisioned=1
          0s deploy g v2 group=1 reserved=1
          0s request g a",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns refuse a: ReservedConcurrency
-        "#]],
+        "]],
     );
 }
 
@@ -155,13 +155,13 @@ fn memory_pressure_spares_them() {
          2s release #2
          3s request g b c by 5s
          9s wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             1s launch #2 of g v1
             1s grant #2 to a, cold
             3s grant #2 to b, warm
             5s refuse c: Deadline(Memory)
-        "#]],
+        "]],
     );
 }
 
@@ -170,8 +170,8 @@ fn they_are_not_more_than_the_limit_allows() {
     check(
         "0s deploy f v1 reserved=1 provisioned=3
          0s launched #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
-        "#]],
+        "]],
     );
 }

@@ -16,13 +16,13 @@ fn nobody_is_overtaken() {
          3s release #1
          4s release #1
          5s release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s grant #1 to b, warm
             3s grant #1 to c, warm
             4s grant #1 to d, warm
-        "#]],
+        "]],
     );
 }
 
@@ -36,13 +36,13 @@ fn a_waiter_is_refused_at_its_deadline_to_the_moment() {
          1s    request f c by 2.5s
          2s    request f d by 9s
          5s    release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2.5s refuse c: Deadline(ReservedConcurrency)
             3s refuse b: Deadline(ReservedConcurrency)
             5s grant #1 to d, warm
-        "#]],
+        "]],
     );
 }
 
@@ -54,11 +54,11 @@ fn an_instance_that_comes_free_at_a_deadline_comes_too_late() {
          0s launched #1
          1s request f b by 3s
          3s release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             3s refuse b: Deadline(ReservedConcurrency)
-        "#]],
+        "]],
     );
 }
 
@@ -73,12 +73,12 @@ fn who_has_gone_away_is_passed_over_and_leaves_nothing_behind() {
          4s cancel c
          5s release #1
          6s request f d",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             3s grant #1 to c, warm
             6s grant #1 to d, warm
-        "#]],
+        "]],
     );
 }
 
@@ -94,14 +94,14 @@ fn a_function_that_calls_itself_to_its_limit_is_refused_at_the_deadline_and_reco
          6s   release #2
          7s   release #1
          8s   request f next",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to outer, cold
             1s launch #2 of f v1
             1s grant #2 to inner, cold
             5s refuse innermost: Deadline(ReservedConcurrency)
             8s grant #1 to next, warm
-        "#]],
+        "]],
     );
 }
 
@@ -115,11 +115,11 @@ fn a_line_that_is_full_refuses_the_next_at_once() {
          1s request f b c d
          2s cancel b
          2s request f e",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             1s refuse d: QueueFull
-        "#]],
+        "]],
     );
 }
 
@@ -136,7 +136,7 @@ fn who_may_not_wait_is_refused_with_the_limit_that_is_taken_up() {
          2s request g i
          3s release #1
          3s request f j",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns refuse b: ReservedConcurrency
             0ns launch #2 of g v1
@@ -148,7 +148,7 @@ fn who_may_not_wait_is_refused_with_the_limit_that_is_taken_up() {
             2s refuse h: ReservedConcurrency
             2s refuse i: AccountConcurrency
             3s grant #1 to j, warm
-        "#]],
+        "]],
     );
 }
 
@@ -162,13 +162,13 @@ fn who_may_not_wait_still_gets_the_room_of_an_idle_instance_of_another_function(
          0s launched #1
          1s release #1
          2s request g b c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns grant #1 to a, cold
             2s terminate #1: ConcurrencyPressure
             2s launch #2 of g v1
             2s refuse c: AccountConcurrency
-        "#]],
+        "]],
     );
 }
 
@@ -184,7 +184,7 @@ fn who_may_not_wait_is_refused_for_memory_too() {
          0s launched #1 #2
          1s release #1
          2s request g d e",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of g v1
             0ns refuse c: Memory
@@ -192,7 +192,7 @@ fn who_may_not_wait_is_refused_for_memory_too() {
             0ns grant #2 to b, cold
             2s terminate #1: MemoryPressure
             2s refuse e: Memory
-        "#]],
+        "]],
     );
 }
 
@@ -205,12 +205,12 @@ fn a_deadline_in_the_past_is_refused_unless_an_instance_is_there() {
          6s launched #1
          7s release #1
          8s request f c by 1s",
-        expect![[r#"
+        expect![[r"
             5s refuse a: Deadline(Launch)
             6s launch #1 of f v1
             6s grant #1 to b, cold
             8s grant #1 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -219,9 +219,9 @@ fn a_request_for_what_was_never_deployed_is_refused() {
     check(
         "0s deploy f v1
          0s request g a",
-        expect![[r#"
+        expect![[r"
             0ns refuse a: NoSuchFunction
-        "#]],
+        "]],
     );
 }
 
@@ -246,10 +246,12 @@ fn a_burst_of_a_hundred_is_served_after_one_launch_and_not_after_a_hundred() {
 fn a_burst_of_a_hundred_at_a_limit_of_ten_is_served_in_order() {
     let names: Vec<String> = (1..=100).map(|number| format!("r{number}")).collect();
     let tenth = "#1 #2 #3 #4 #5 #6 #7 #8 #9 #10";
-    let mut script = format!("0s deploy f v1 reserved=10; 0s request f {}; 1s launched {tenth};", names.join(" "));
-    for second in 2..=10 {
-        script += &format!("{second}s release {tenth};");
-    }
+    let releases: Vec<String> = (2..=10).map(|second| format!("{second}s release {tenth}")).collect();
+    let script = format!(
+        "0s deploy f v1 reserved=10; 0s request f {}; 1s launched {tenth}; {}",
+        names.join(" "),
+        releases.join(";")
+    );
     let transcript = play(Config::default(), &script);
     let expected: String = (1..=10)
         .map(|number| format!("0ns launch #{number} of f v1\n"))

@@ -21,12 +21,12 @@ fn one_that_will_be_free_sooner_than_a_start_takes_is_waited_for() {
          2s    request f c
          2.1s  release #1
          2.2s  release #1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s grant #1 to b, warm
             2.1s grant #1 to c, warm
-        "#]],
+        "]],
     );
 }
 
@@ -39,13 +39,13 @@ fn a_line_that_busy_instances_cannot_serve_in_time_is_worth_a_start() {
          1s    launched #1
          1.5s  release #1
          2s    request f b c d e f",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s grant #1 to b, warm
             2s launch #2 of f v1
             2s launch #3 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -60,12 +60,12 @@ fn who_has_waited_for_as_long_as_a_start_takes_is_worth_one() {
          2s    request f b
          2s    request f c
          10s   wait",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             1s grant #1 to a, cold
             2s grant #1 to b, warm
             3s launch #2 of f v1
-        "#]],
+        "]],
     );
 }
 
@@ -75,10 +75,10 @@ fn with_nothing_live_everybody_is_worth_a_start() {
         cost_aware(),
         "0s    deploy f v1
          0s    request f a b c",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1
             0ns launch #2 of f v1
             0ns launch #3 of f v1
-        "#]],
+        "]],
     );
 }

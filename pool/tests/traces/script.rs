@@ -14,12 +14,14 @@
 //! Functions, deploys and requests are whatever the script calls them; instances are `#1`, `#2`, … in the order
 //! of their launch. The pool is woken at its deadlines exactly, and audited after every event.
 
+#![expect(clippy::needless_pass_by_value, reason = "an expectation is written where it is handed over")]
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use hearth_pool::{
-    Config, DeployId, Effect, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, Pool, Purpose, Refusal,
-    RequestId, Start, Timestamp,
+    Config, DeployId, Effect, Event, FunctionId, FunctionSpec, InstanceId, MemoryMib, Outcome, Pool, Purpose,
+    Refusal, RequestId, Start, Timestamp,
 };
 
 /// Plays a script with the default configuration.
@@ -37,7 +39,8 @@ pub(crate) fn check_with(config: Config, script: &str, expected: expect_test::Ex
 /// What the pool asks for while the script is played: a line each.
 pub(crate) fn play(config: Config, script: &str) -> String {
     let mut player = Player::new(config);
-    for line in script.lines().flat_map(|line| line.split(';')).map(str::trim).filter(|line| !line.is_empty()) {
+    for line in script.lines().flat_map(|line| line.split(';')).map(str::trim).filter(|line| !line.is_empty())
+    {
         player.play(line);
     }
     player.transcript
@@ -92,8 +95,13 @@ impl Player {
         match (verb, rest.as_slice()) {
             ("deploy", [function, deploy, settings @ ..]) => {
                 let function = number(&mut self.functions, function);
-                let deploy = DeployId([u8::try_from(number(&mut self.deploys, deploy)).expect("few deploys"); 32]);
-                vec![Event::Deployed { function: FunctionId(function), deploy, spec: spec(function, settings) }]
+                let deploy =
+                    DeployId([u8::try_from(number(&mut self.deploys, deploy)).expect("few deploys"); 32]);
+                vec![Event::Deployed {
+                    function: FunctionId(function),
+                    deploy,
+                    spec: spec(function, settings),
+                }]
             }
             ("request", [function, names @ .., "by", deadline]) => {
                 self.requests(function, names, Timestamp::START + duration(deadline))
@@ -101,7 +109,9 @@ impl Player {
             ("request", [function, names @ ..]) => self.requests(function, names, Timestamp::NEVER),
             ("remove", [function]) => vec![Event::Removed { function: self.function(function) }],
             ("evict", [function]) => vec![Event::Evicted { function: self.function(function) }],
-            ("cancel", names) => names.iter().map(|name| Event::Cancelled { request: self.request(name) }).collect(),
+            ("cancel", names) => {
+                names.iter().map(|name| Event::Cancelled { request: self.request(name) }).collect()
+            }
             ("shutdown", []) => vec![Event::ShutDown],
             ("wait", []) => vec![],
             (verb, instances) => instances.iter().map(|name| self.about(verb, name)).collect(),
@@ -110,7 +120,8 @@ impl Player {
 
     fn about(&self, verb: &str, name: &str) -> Event {
         let position: usize = name.trim_start_matches('#').parse().expect("an instance, as in #1");
-        let instance = *self.instances.get(position - 1).unwrap_or_else(|| panic!("{name} was never launched"));
+        let instance =
+            *self.instances.get(position - 1).unwrap_or_else(|| panic!("{name} was never launched"));
         match verb {
             "release" => Event::Released { instance, outcome: Outcome::Reusable },
             "break" => Event::Released { instance, outcome: Outcome::Broken },
@@ -124,7 +135,10 @@ impl Player {
 
     fn requests(&mut self, function: &str, names: &[&str], deadline: Timestamp) -> Vec<Event> {
         let function = self.function(function);
-        names.iter().map(|name| Event::Requested { request: self.request(name), function, deadline }).collect()
+        names
+            .iter()
+            .map(|name| Event::Requested { request: self.request(name), function, deadline })
+            .collect()
     }
 
     fn function(&mut self, name: &str) -> FunctionId {
@@ -139,7 +153,8 @@ impl Player {
         match effect {
             Effect::Launch { instance, function, deploy, purpose } => {
                 self.instances.push(instance);
-                let (function, deploy) = (&self.functions[function.0 as usize], &self.deploys[deploy.0[0] as usize]);
+                let (function, deploy) =
+                    (&self.functions[function.0 as usize], &self.deploys[deploy.0[0] as usize]);
                 let purpose = match purpose {
                     Purpose::Demand => "",
                     Purpose::Provisioned => ", provisioned",
@@ -158,8 +173,12 @@ impl Player {
             Effect::Refuse { request, reason: Refusal::LaunchFailed(instance) } => {
                 format!("refuse {}: the launch of {} failed", self.request_name(request), self.name(instance))
             }
-            Effect::Refuse { request, reason } => format!("refuse {}: {reason:?}", self.request_name(request)),
-            Effect::Terminate { instance, reason } => format!("terminate {}: {reason:?}", self.name(instance)),
+            Effect::Refuse { request, reason } => {
+                format!("refuse {}: {reason:?}", self.request_name(request))
+            }
+            Effect::Terminate { instance, reason } => {
+                format!("terminate {}: {reason:?}", self.name(instance))
+            }
         }
     }
 
@@ -184,8 +203,13 @@ fn number(names: &mut Vec<String>, name: &str) -> u32 {
 }
 
 fn spec(function: u32, settings: &[&str]) -> FunctionSpec {
-    let mut spec =
-        FunctionSpec { memory: MemoryMib(128), slots: 1, reserved: None, reserve_group: function, provisioned: 0 };
+    let mut spec = FunctionSpec {
+        memory: MemoryMib(128),
+        slots: 1,
+        reserved: None,
+        reserve_group: function,
+        provisioned: 0,
+    };
     for setting in settings {
         let (key, value) = setting.split_once('=').expect("KEY=VALUE");
         let value: u32 = value.parse().expect("a number");

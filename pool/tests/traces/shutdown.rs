@@ -15,7 +15,7 @@ fn nobody_is_admitted_any_more_and_everything_ends_in_good_order() {
          3s launched #2
          4s release #1
          5s terminated #1 #2",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             0ns launch #2 of f v1
             0ns grant #1 to a, cold
@@ -24,7 +24,7 @@ fn nobody_is_admitted_any_more_and_everything_ends_in_good_order() {
             2s refuse d: ShuttingDown
             3s terminate #2: ShutDown
             4s terminate #1: ShutDown
-        "#]],
+        "]],
     );
 }
 
@@ -36,9 +36,9 @@ fn a_deploy_during_the_shutdown_changes_nothing() {
          1s shutdown
          2s deploy f v2 provisioned=1
          3s deploy g v1 provisioned=1",
-        expect![[r#"
+        expect![[r"
             0ns launch #1 of f v1, provisioned
             1s terminate #1: ShutDown
-        "#]],
+        "]],
     );
 }

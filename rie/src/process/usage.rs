@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
+use tokio::task::spawn_blocking;
 
 use super::Group;
 use crate::clock::{self, Instant};
@@ -49,9 +50,10 @@ impl Meter {
         Ok(Self { group, statm: open("statm")?, status: open("status")?, peak: AtomicU64::new(0) })
     }
 
-    /// Looks at the whole group, and returns what it uses now.
-    pub(crate) fn survey(&self) -> Usage {
-        let usage = Usage::of(self.group);
+    /// Looks at the whole group, and returns what it uses now. Takes milliseconds, on another thread.
+    pub(crate) async fn survey(self: Arc<Self>) -> Usage {
+        let group = self.group;
+        let usage = spawn_blocking(move || Usage::of(group)).await.unwrap_or_default();
         self.raise(usage.memory_bytes);
         usage
     }
@@ -61,10 +63,12 @@ impl Meter {
         self.raise(read(&self.status).and_then(|text| high_water_mark(&text)).unwrap_or(0));
     }
 
-    /// Looks at what the leader uses at this moment: 2 µs.
-    pub(crate) fn glance(&self) {
+    /// Looks at what the leader uses at this moment, in bytes: 2 µs.
+    pub(crate) fn glance(&self) -> u64 {
         let pages = read(&self.statm).and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-        self.raise(pages.unwrap_or(0) * page_size());
+        let memory_bytes = pages.unwrap_or(0) * page_size();
+        self.raise(memory_bytes);
+        memory_bytes
     }
 
     /// The most that was ever seen, in bytes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hearth_rie::{Exit, InitOutcome};
 
-use crate::support::Bench;
+use crate::support::{Bench, hasty};
 
 /// Fails in its first init, and works from the second on.
 const SECOND_TIME_LUCKY: &str = r#"
@@ -29,7 +29,7 @@ async fn a_failed_init_is_told_and_repeated_inside_the_first_invocation() {
         ("time.sleep(3600)", InitOutcome::TimedOut),
     ] {
         let runtime = SECOND_TIME_LUCKY.replace("FIRST_TIME", first_time);
-        let limit = Duration::from_millis(700);
+        let limit = Duration::from_secs(if outcome == InitOutcome::TimedOut { 1 } else { 60 });
         let bench = Bench::python_with(&runtime, |config| config.init_limit = limit).await;
         let init = bench.instance.ready().await;
         assert_eq!(init.outcome, outcome, "{first_time}");
@@ -46,7 +46,7 @@ async fn an_init_that_hangs_twice_ends_with_the_timeout_of_the_invocation() {
     assert_eq!(bench.instance.ready().await.outcome, InitOutcome::TimedOut);
     let mut host = bench.host().await;
     for id in ["1", "2"] {
-        let answer = host.invoke(id, "{}").await;
+        let answer = host.send(hasty(id, "{}")).await;
         assert!(answer.text().contains("Task timed out after 1.00 seconds"), "{}", answer.text());
         let tail = answer.tail();
         assert_eq!(tail[1], format!("{id} Task timed out after 1.00 seconds"));
@@ -83,9 +83,7 @@ while True:
     let bench = Bench::python_with(runtime, |config| config.memory_limit = Some(100 * 1024 * 1024)).await;
     bench.instance.ready().await;
     let mut host = bench.host().await;
-    let mut request = crate::support::invocation("1", "{}");
-    request.headers_mut().insert("hearth-timeout-ms", "30000".parse().unwrap());
-    let answer = host.send(request).await;
+    let answer = host.invoke("1", "{}").await;
     assert!(answer.text().contains("Runtime exited with error: signal: killed"), "{}", answer.text());
     assert_eq!(*bench.seen.deaths.lock().unwrap(), [(Exit::Signal(9), true)]);
     assert!(bench.instance.memory_peak() > 0);

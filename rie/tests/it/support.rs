@@ -183,8 +183,7 @@ impl Host {
     }
 
     /// Sends an invocation that takes a streamed response, and returns with the beginning of it.
-    pub(crate) async fn stream(&mut self, id: &str, event: &str) -> Response<Incoming> {
-        let mut request = invocation(id, event);
+    pub(crate) async fn stream(&mut self, mut request: Request<Full<Bytes>>) -> Response<Incoming> {
         request.headers_mut().insert("hearth-response-mode", "streaming".parse().unwrap());
         request.headers_mut().insert("te", "trailers".parse().unwrap());
         self.sender.ready().await.unwrap();
@@ -199,16 +198,23 @@ impl Host {
     }
 }
 
-/// An invocation with a timeout of a second, and with the log's tail.
+/// An invocation with the log's tail, and with a timeout that no test runs into.
 pub(crate) fn invocation(id: &str, event: &str) -> Request<Full<Bytes>> {
     Request::post("/2015-03-31/functions/function/invocations")
         .header("authorization", format!("Bearer {TOKEN}"))
         .header("lambda-runtime-aws-request-id", id)
         .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-west-1:000000000000:function:f")
-        .header("hearth-timeout-ms", "1000")
+        .header("hearth-timeout-ms", "3600000")
         .header("x-amz-log-type", "Tail")
         .body(Full::from(event.to_owned()))
         .unwrap()
+}
+
+/// The same with a timeout of a second, which the test runs into.
+pub(crate) fn hasty(id: &str, event: &str) -> Request<Full<Bytes>> {
+    let mut request = invocation(id, event);
+    request.headers_mut().insert("hearth-timeout-ms", "1000".parse().unwrap());
+    request
 }
 
 impl Answer {

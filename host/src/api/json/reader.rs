@@ -36,7 +36,7 @@ impl Reader<'_> {
             // The two parsers differ on something that nobody has met yet.
             Ok(()) => Wrong { message: "Unexpected content".to_owned(), at: self.at },
         };
-        format!("{}  at {}", wrong.message, self.place(wrong.at))
+        format!("{}\n at {}", wrong.message, self.place(wrong.at))
     }
 
     fn place(&self, at: usize) -> String {

@@ -52,7 +52,11 @@ type Key<'a> = (&'a str, &'a str);
 
 impl Files {
     /// Reads and joins the files.
-    pub(in crate::simulate) fn read(&self, defaults: Defaults, model: DurationModel) -> Result<Trace, Problem> {
+    pub(in crate::simulate) fn read(
+        &self,
+        defaults: Defaults,
+        model: DurationModel,
+    ) -> Result<Trace, Problem> {
         let invocations = Text::read(&self.invocations)?;
         let durations = self.durations.as_deref().map(Text::read).transpose()?;
         let memory = self.memory.as_deref().map(Text::read).transpose()?;
@@ -78,7 +82,8 @@ struct Text {
 impl Text {
     fn read(path: &Path) -> Result<Self, Problem> {
         let file = path.display().to_string();
-        let text = compressed::read(path).map_err(|error| Problem::of_file(&file, format!("cannot read: {error}")))?;
+        let text = compressed::read(path)
+            .map_err(|error| Problem::of_file(&file, format!("cannot read: {error}")))?;
         Ok(Self { file, text })
     }
 
@@ -156,7 +161,8 @@ mod tests {
 
     use super::*;
 
-    const INVOCATIONS: &str = "HashOwner,HashApp,HashFunction,Trigger,1,2,3\no,app,f,http,1,0,2\no,app,g,timer,0,0,1\n";
+    const INVOCATIONS: &str =
+        "HashOwner,HashApp,HashFunction,Trigger,1,2,3\no,app,f,http,1,0,2\no,app,g,timer,0,0,1\n";
     const DURATIONS: &str = "HashApp,HashFunction,Average\napp,f,12.5\n";
     const MEMORY: &str = "HashApp,AverageAllocatedMb\napp,170.4\n";
     const DEFAULTS: Defaults = Defaults { duration: Duration::from_millis(100), memory: MemoryMib(128) };
@@ -216,55 +222,155 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_named() {
-        check_refused("HashApp,minute_1\na,1\n", DURATIONS, MEMORY, expect!["trace.csv, line 1, column HashFunction: missing; the columns are HashApp, minute_1"]);
-        check_refused("HashApp,HashFunction\na,f\n", DURATIONS, MEMORY, expect!["trace.csv, line 1, column minute_1: missing; a trace counts invocations in columns minute_1, minute_2 and so on"]);
-        check_refused(INVOCATIONS, "HashApp,HashFunction\na,f\n", MEMORY, expect!["durations.csv, line 1, column Average: missing; the columns are HashApp, HashFunction"]);
-        check_refused(INVOCATIONS, DURATIONS, "HashApp\na\n", expect!["memory.csv, line 1, column AverageAllocatedMb: missing; the columns are HashApp"]);
+        check_refused(
+            "HashApp,minute_1\na,1\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 1, column HashFunction: missing; the columns are HashApp, minute_1"],
+        );
+        check_refused(
+            "HashApp,HashFunction\na,f\n",
+            DURATIONS,
+            MEMORY,
+            expect![
+                "trace.csv, line 1, column minute_1: missing; a trace counts invocations in columns minute_1, minute_2 and so on"
+            ],
+        );
+        check_refused(
+            INVOCATIONS,
+            "HashApp,HashFunction\na,f\n",
+            MEMORY,
+            expect!["durations.csv, line 1, column Average: missing; the columns are HashApp, HashFunction"],
+        );
+        check_refused(
+            INVOCATIONS,
+            DURATIONS,
+            "HashApp\na\n",
+            expect!["memory.csv, line 1, column AverageAllocatedMb: missing; the columns are HashApp"],
+        );
     }
 
     #[test]
     fn a_missing_minute_is_named() {
-        check_refused("HashApp,HashFunction,minute_1,minute_3\na,f,1,1\n", DURATIONS, MEMORY, expect!["trace.csv, line 1, column 4: minute_2 is missing: `minute_3` stands where it should be"]);
+        check_refused(
+            "HashApp,HashFunction,minute_1,minute_3\na,f,1,1\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 1, column 4: minute_2 is missing: `minute_3` stands where it should be"],
+        );
     }
 
     #[test]
     fn a_negative_number_is_shown_with_its_place() {
-        check_refused(&INVOCATIONS.replace("http,1,0,2", "http,1,-3,2"), DURATIONS, MEMORY, expect!["trace.csv, line 2, column 6 (2): `-3` is negative"]);
-        check_refused(INVOCATIONS, &DURATIONS.replace("12.5", "-12.5"), MEMORY, expect!["durations.csv, line 2, column 3 (Average): `-12.5` is negative"]);
-        check_refused(INVOCATIONS, DURATIONS, &MEMORY.replace("170.4", "-1"), expect!["memory.csv, line 2, column 2 (AverageAllocatedMb): `-1` is negative"]);
+        check_refused(
+            &INVOCATIONS.replace("http,1,0,2", "http,1,-3,2"),
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 2, column 6 (2): `-3` is negative"],
+        );
+        check_refused(
+            INVOCATIONS,
+            &DURATIONS.replace("12.5", "-12.5"),
+            MEMORY,
+            expect!["durations.csv, line 2, column 3 (Average): `-12.5` is negative"],
+        );
+        check_refused(
+            INVOCATIONS,
+            DURATIONS,
+            &MEMORY.replace("170.4", "-1"),
+            expect!["memory.csv, line 2, column 2 (AverageAllocatedMb): `-1` is negative"],
+        );
     }
 
     #[test]
     fn what_is_no_number_is_shown_with_its_place() {
-        check_refused(&INVOCATIONS.replace("timer,0", "timer,1.5"), DURATIONS, MEMORY, expect!["trace.csv, line 3, column 5 (1): `1.5` is not a whole number"]);
-        check_refused(&INVOCATIONS.replace("timer,0", "timer,"), DURATIONS, MEMORY, expect!["trace.csv, line 3, column 5 (1): `` is not a whole number"]);
-        check_refused(&INVOCATIONS.replace("timer,0", "timer,5000000000"), DURATIONS, MEMORY, expect!["trace.csv, line 3, column 5 (1): `5000000000` is too large"]);
-        check_refused(INVOCATIONS, &DURATIONS.replace("12.5", "NaN"), MEMORY, expect!["durations.csv, line 2, column 3 (Average): `NaN` is not a number"]);
+        check_refused(
+            &INVOCATIONS.replace("timer,0", "timer,1.5"),
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 3, column 5 (1): `1.5` is not a whole number"],
+        );
+        check_refused(
+            &INVOCATIONS.replace("timer,0", "timer,"),
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 3, column 5 (1): `` is not a whole number"],
+        );
+        check_refused(
+            &INVOCATIONS.replace("timer,0", "timer,5000000000"),
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 3, column 5 (1): `5000000000` is more than 100000000"],
+        );
+        check_refused(
+            INVOCATIONS,
+            &DURATIONS.replace("12.5", "NaN"),
+            MEMORY,
+            expect!["durations.csv, line 2, column 3 (Average): `NaN` is not a number"],
+        );
     }
 
     #[test]
     fn a_file_without_rows_is_refused() {
-        check_refused("HashApp,HashFunction,minute_1\n", DURATIONS, MEMORY, expect!["trace.csv, line 2, column 1: no rows; there must be at least one below the header"]);
-        check_refused("", DURATIONS, MEMORY, expect!["trace.csv, line 1, column 1: the header is missing; the first line must name the columns"]);
-        check_refused(INVOCATIONS, "HashApp,HashFunction,Average\n\n", MEMORY, expect!["durations.csv, line 2, column 1: no rows; there must be at least one below the header"]);
+        check_refused(
+            "HashApp,HashFunction,minute_1\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 2, column 1: no rows; there must be at least one below the header"],
+        );
+        check_refused(
+            "",
+            DURATIONS,
+            MEMORY,
+            expect![
+                "trace.csv, line 1, column 1: the header is missing; the first line must name the columns"
+            ],
+        );
+        check_refused(
+            INVOCATIONS,
+            "HashApp,HashFunction,Average\n\n",
+            MEMORY,
+            expect!["durations.csv, line 2, column 1: no rows; there must be at least one below the header"],
+        );
     }
 
     #[test]
     fn a_trace_without_invocations_is_refused() {
-        check_refused("HashApp,HashFunction,minute_1\na,f,0\n", DURATIONS, MEMORY, expect!["trace.csv: no invocations; every count is 0"]);
+        check_refused(
+            "HashApp,HashFunction,minute_1\na,f,0\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv: no invocations; every count is 0"],
+        );
     }
 
     #[test]
     fn a_row_of_another_width_is_refused() {
-        check_refused("HashApp,HashFunction,minute_1\na,f\n", DURATIONS, MEMORY, expect!["trace.csv, line 2, column 3: the row has 2 values, the header has 3 columns"]);
-        check_refused("HashApp,HashFunction,minute_1\na,f,1,2\n", DURATIONS, MEMORY, expect!["trace.csv, line 2, column 4: the row has 4 values, the header has 3 columns"]);
-        check_refused("HashApp,HashFunction,minute_1\na,,1\n", DURATIONS, MEMORY, expect!["trace.csv, line 2, column 2 (HashFunction): is empty"]);
+        check_refused(
+            "HashApp,HashFunction,minute_1\na,f\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 2, column 3: the row has 2 values, the header has 3 columns"],
+        );
+        check_refused(
+            "HashApp,HashFunction,minute_1\na,f,1,2\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 2, column 4: the row has 4 values, the header has 3 columns"],
+        );
+        check_refused(
+            "HashApp,HashFunction,minute_1\na,,1\n",
+            DURATIONS,
+            MEMORY,
+            expect!["trace.csv, line 2, column 2 (HashFunction): is empty"],
+        );
     }
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let files = Files { invocations: PathBuf::from("nowhere.csv"), durations: None, memory: None };
         let problem = files.read(DEFAULTS, DurationModel::Average).unwrap_err();
-        expect!["nowhere.csv: cannot read: No such file or directory (os error 2)"].assert_eq(&problem.to_string());
+        expect!["nowhere.csv: cannot read: No such file or directory (os error 2)"]
+            .assert_eq(&problem.to_string());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::MOST_A_MINUTE;
+
 /// A table: a header, then rows. There are no quotes and no commas inside of values.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
@@ -54,10 +56,9 @@ impl<'a> Table<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Result<Self, Problem> {
         // Spreadsheets put a byte order mark in front.
         let mut text = text.trim_start_matches('\u{feff}').lines().enumerate();
-        let (_, header) = text
-            .next()
-            .filter(|(_, header)| !header.trim().is_empty())
-            .ok_or_else(|| Problem::at(file, 1, 1, "the header is missing; the first line must name the columns"))?;
+        let (_, header) = text.next().filter(|(_, header)| !header.trim().is_empty()).ok_or_else(|| {
+            Problem::at(file, 1, 1, "the header is missing; the first line must name the columns")
+        })?;
         Ok(Self { file, header: split(header), text })
     }
 
@@ -134,11 +135,14 @@ impl<'a> Row<'a> {
         if text == "0" {
             return Ok(0);
         }
-        text.parse().map_err(|_| match text.parse::<f64>() {
-            Ok(number) if number < 0.0 => self.problem(column, format!("`{text}` is negative")),
-            Ok(number) if f64::from(u32::MAX) < number => self.problem(column, format!("`{text}` is too large")),
-            _ => self.problem(column, format!("`{text}` is not a whole number")),
-        })
+        match (text.parse::<u32>(), text.parse::<f64>()) {
+            (Ok(count), _) if count <= MOST_A_MINUTE => Ok(count),
+            (_, Ok(number)) if number < 0.0 => Err(self.problem(column, format!("`{text}` is negative"))),
+            (_, Ok(number)) if f64::from(MOST_A_MINUTE) < number => {
+                Err(self.problem(column, format!("`{text}` is more than {MOST_A_MINUTE}")))
+            }
+            _ => Err(self.problem(column, format!("`{text}` is not a whole number"))),
+        }
     }
 
     /// The quantity in a column: finite, and not negative.

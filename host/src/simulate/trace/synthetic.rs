@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hearth_pool::MemoryMib;
 
-use super::{Cell, Execution, Function, Trace};
-use crate::simulate::quantity::{nearest, real};
+use super::{Cell, Execution, Function, MOST_A_MINUTE, Trace};
+use crate::simulate::quantity::nearest;
 use crate::simulate::random::Random;
 
 /// What is drawn, as part of its generator's key.
@@ -62,7 +62,8 @@ enum Habit {
 impl Synthetic {
     /// The trace: the same for the same seed.
     pub(in crate::simulate) fn generate(&self) -> Trace {
-        let popularity: Vec<f64> = (1..=self.functions).map(|rank| f64::from(rank).powf(-self.zipf)).collect();
+        let popularity: Vec<f64> =
+            (1..=self.functions).map(|rank| f64::from(rank).powf(-self.zipf)).collect();
         let whole: f64 = popularity.iter().sum();
         let mut minutes = vec![Vec::new(); self.minutes as usize];
         let mut functions = Vec::new();
@@ -91,7 +92,7 @@ impl Synthetic {
             let nearest_one = PERIODS.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
             let period = nearest_one.unwrap_or(1);
             let phase = u32::try_from(random.below(u64::from(period))).unwrap_or(0);
-            Habit::Timer { period, phase, count: whole(f64::from(period) * rate).max(1) }
+            Habit::Timer { period, phase, count: at_most(nearest(f64::from(period) * rate)).max(1) }
         } else {
             Habit::Steady { rate }
         }
@@ -127,7 +128,9 @@ impl FromStr for Synthetic {
         for setting in text.split(',').filter(|setting| !setting.is_empty()) {
             let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
             let problem = |what: &str| format!("synthetic trace: {name} must be {what}, not `{value}`");
-            let count = || value.parse().ok().filter(|count| 0 < *count).ok_or_else(|| problem("a whole number from 1"));
+            let count = || {
+                value.parse().ok().filter(|count| 0 < *count).ok_or_else(|| problem("a whole number from 1"))
+            };
             let number = |most: f64, what| {
                 let number = value.parse::<f64>().ok().filter(|number| (0.0..=most).contains(number));
                 number.ok_or_else(|| problem(what))
@@ -160,16 +163,17 @@ fn draw_function(random: &mut Random) -> Function {
 }
 
 fn poisson(random: &mut Random, mean: f64) -> u32 {
-    u32::try_from(random.poisson(mean)).unwrap_or(u32::MAX)
+    at_most(random.poisson(mean))
 }
 
-fn whole(number: f64) -> u32 {
-    u32::try_from(nearest(number)).unwrap_or(u32::MAX)
+fn at_most(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX).min(MOST_A_MINUTE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::quantity::real;
 
     #[test]
     fn the_same_seed_gives_the_same_trace_and_another_gives_another() {
@@ -182,7 +186,8 @@ mod tests {
 
     #[test]
     fn timers_go_off_at_their_period_and_never_otherwise() {
-        let trace = "functions=1,minutes=120,rate=0.1,bursts=0,timers=1".parse::<Synthetic>().unwrap().generate();
+        let trace =
+            "functions=1,minutes=120,rate=0.1,bursts=0,timers=1".parse::<Synthetic>().unwrap().generate();
         let minutes: Vec<usize> = (0..120).filter(|minute| !trace.minutes[*minute].is_empty()).collect();
         assert_eq!(minutes.len(), 12);
         assert!(minutes.windows(2).all(|pair| pair[1] - pair[0] == 10), "{minutes:?}");
@@ -200,7 +205,8 @@ mod tests {
 
     #[test]
     fn the_rate_is_what_was_asked_for_and_the_first_function_has_its_share() {
-        let trace = "functions=10,minutes=1000,rate=100,zipf=1,bursts=0,timers=0".parse::<Synthetic>().unwrap();
+        let trace =
+            "functions=10,minutes=1000,rate=100,zipf=1,bursts=0,timers=0".parse::<Synthetic>().unwrap();
         let trace = trace.generate();
         assert_eq!(nearest(real(trace.invocations) / 1e4), 10);
         let first = trace.minutes.iter().flatten().filter(|cell| cell.function == 0);
@@ -212,7 +218,10 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         let refused = |text: &str| text.parse::<Synthetic>().unwrap_err();
-        assert_eq!(refused("functions=0"), "synthetic trace: functions must be a whole number from 1, not `0`");
+        assert_eq!(
+            refused("functions=0"),
+            "synthetic trace: functions must be a whole number from 1, not `0`"
+        );
         assert_eq!(refused("zipf=-1"), "synthetic trace: zipf must be from 0 to 10, not `-1`");
         assert_eq!(
             refused("function=3"),

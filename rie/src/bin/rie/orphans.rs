@@ -21,7 +21,7 @@ pub(crate) fn adopt(instance: Arc<Instance>) -> Option<JoinHandle<()>> {
                 ended_child().filter(|child| Some(child.as_raw()) != instance.process_id())
             {
                 // It has ended, so that this does not wait.
-                drop(waitpid(orphan, None));
+                let _ = waitpid(orphan, None);
             }
         }
     }))

@@ -32,13 +32,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    #[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment")]
     pub(crate) fn of_process() -> Result<Self, String> {
         let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let executable = |path: &Path| path.is_file();
         Self::parse(
             std::env::args_os().skip(1).collect(),
-            std::env::vars_os().collect(),
+            &std::env::vars_os().collect(),
             directory,
             executable,
         )
@@ -47,7 +46,7 @@ impl Settings {
     /// `is_file` looks for the bootstraps that images have.
     fn parse(
         mut arguments: Vec<OsString>,
-        environment: BTreeMap<OsString, OsString>,
+        environment: &BTreeMap<OsString, OsString>,
         directory: PathBuf,
         is_file: impl Fn(&Path) -> bool,
     ) -> Result<Self, String> {
@@ -80,7 +79,7 @@ impl Settings {
             slots: number("AWS_LAMBDA_MAX_CONCURRENCY", 1)?.try_into().unwrap_or(1),
             command,
             directory,
-            environment: environment_of_function(&environment, &function, handler),
+            environment: environment_of_function(environment, &function, handler),
             function,
         })
     }
@@ -200,7 +199,7 @@ mod tests {
     fn parse(arguments: &[&str], environment: &[(&str, &str)], files: &[&str]) -> Result<Settings, String> {
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let is_file = |path: &Path| files.iter().any(|file| path == Path::new(file));
-        Settings::parse(arguments.iter().map(OsString::from).collect(), environment, "/here".into(), is_file)
+        Settings::parse(arguments.iter().map(OsString::from).collect(), &environment, "/here".into(), is_file)
     }
 
     fn shown(settings: &Settings) -> String {

@@ -1,0 +1,100 @@
+//! One invocation, and whoever waits for its answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use tokio::sync::oneshot;
+
+use crate::clock::Instant;
+use crate::exit::Exit;
+use crate::outcome::{Fault, Outcome};
+use crate::payload::Payload;
+use crate::stream::{Ending, ResponseStream};
+
+/// An invocation as the runtime gets it.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+}
+
+/// An invocation that was accepted. Whatever happens, it is answered once.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) id: Arc<str>,
+    pub(crate) event: Arc<Event>,
+    pub(crate) begun: Instant,
+    pub(crate) timeout: Duration,
+    /// The init phase that went before it, if it is the first.
+    pub(crate) init: Option<Duration>,
+    pub(crate) caller: Caller,
+}
+
+/// Who is told what became of an invocation.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    /// Somebody who waits for the beginning of an answer, and would take it whole or as a stream.
+    Waiting(oneshot::Sender<Answer>, ResponseMode),
+    /// Somebody who has it, and is only told how it ended.
+    Streaming(oneshot::Sender<Ending>),
+}
+
+/// How a caller takes the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseMode {
+    Buffered,
+    Streaming,
+}
+
+/// What the caller of an invocation is told.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Whole { outcome: Outcome, log_tail: Option<String>, health: Health },
+    Stream { content_type: Option<HeaderValue>, body: ResponseStream },
+}
+
+/// Whether the instance may be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Reusable,
+    Broken,
+}
+
+/// How a process ended, or that it never began.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ProcessEnd {
+    Exited(Exit),
+    NotStarted(String),
+}
+
+impl fmt::Display for ProcessEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(exit) => exit.fmt(f),
+            Self::NotStarted(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl Invocation {
+    pub(crate) fn deadline(&self) -> Instant {
+        self.begun + self.timeout
+    }
+
+    /// With the outcome that the end of the process means for it.
+    pub(crate) fn ended_by(self, end: &ProcessEnd) -> (Self, Outcome) {
+        let fault = match end {
+            ProcessEnd::Exited(exit) => Fault::exit(&self.id, *exit),
+            ProcessEnd::NotStarted(reason) => Fault::not_started(&self.id, reason),
+        };
+        (self, Outcome::Fault(fault))
+    }
+
+    /// With the outcome that its time is up.
+    pub(crate) fn timed_out(self) -> (Self, Outcome) {
+        let fault = Fault::timeout(&self.id, self.timeout);
+        (self, Outcome::Fault(fault))
+    }
+}
