@@ -156,7 +156,7 @@ pub fn run(simulate: &Simulate) -> Result<ExitCode, String> {
 }
 
 fn compare(simulate: &Simulate) -> Result<String, String> {
-    let policies = policy::parse_all(&simulate.policies)?;
+    let policies = policy::parse_all(&simulate.policies, simulate.budget.is_some())?;
     let trace = simulate.read_trace()?;
     let scenarios: Vec<Scenario<'_>> = policies
         .iter()

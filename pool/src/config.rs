@@ -56,6 +56,17 @@ impl Config {
         let waits = self.queue != QueuePolicy::Wait { max_waiters: 0 };
         must(waits, "queue", "max_waiters must be at least 1: even the first instance takes time to start")?;
         must(self.launches_at_once > 0, "launches_at_once", "must be at least 1")?;
+        let price_holds = match self.keep_alive {
+            KeepAlive::LevelCost { price } => price.is_finite() && 0.0 < price,
+            KeepAlive::Ttl(_) | KeepAlive::HybridHistogram | KeepAlive::GreedyDual => true,
+        };
+        must(price_holds, "keep_alive", "the price of level-cost must be above 0")?;
+        let ends = self.keep_alive != KeepAlive::GreedyDual || self.memory_budget.is_some();
+        must(
+            ends,
+            "keep_alive",
+            "greedy-dual ends instances only for want of memory: set memory_budget as well",
+        )?;
         must(!self.backoff_min.is_zero(), "backoff_min", "must be longer than zero")?;
         must(self.backoff_min <= self.backoff_max, "backoff_max", "must not be shorter than backoff_min")
     }
@@ -87,6 +98,12 @@ pub enum ScaleOut {
 pub enum KeepAlive {
     /// For a fixed time after its last use.
     Ttl(Duration),
+    /// When its function is likely to be asked for, as its former pauses tell; unloaded and brought back if they are
+    /// long (Shahrad et al., USENIX ATC 2020).
+    HybridHistogram,
+    /// Until others need its room: then the one goes that is used least for what it costs (Fuerst and Sharma, ASPLOS
+    /// 2021). Needs a memory budget.
+    GreedyDual,
     /// For as long as that is cheaper than to start it anew.
     LevelCost {
         /// Seconds of cold start that a GiB kept for a second is worth.
@@ -123,11 +140,13 @@ mod tests {
     #[test]
     fn a_setting_that_cannot_hold_is_named() {
         type Spoil = fn(&mut Config);
-        let spoil: [(&str, Spoil); 6] = [
+        let spoil: [(&str, Spoil); 8] = [
             ("account_concurrency", |config| config.account_concurrency = 0),
             ("memory_budget", |config| config.memory_budget = Some(MemoryMib(0))),
             ("queue", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
             ("launches_at_once", |config| config.launches_at_once = 0),
+            ("keep_alive", |config| config.keep_alive = KeepAlive::GreedyDual),
+            ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: 0.0 }),
             ("backoff_min", |config| config.backoff_min = Duration::ZERO),
             ("backoff_max", |config| config.backoff_max = Duration::from_millis(1)),
         ];

@@ -174,8 +174,9 @@ impl Fleet {
         head_since: Option<Timestamp>,
     ) -> Option<Timestamp> {
         let deployment = self.deployment?;
-        let retry =
-            self.backoff.until(now).filter(|_| !self.waiting.is_empty() || deployment.spec.provisioned > 0);
+        let would_launch =
+            !self.waiting.is_empty() || deployment.spec.provisioned > 0 || self.prewarm_at.is_some();
+        let retry = self.backoff.until(now).filter(|_| would_launch);
         let prewarm = self.prewarm_at.filter(|&at| now < at && self.current() == 0);
         let hedge = self.patience_ends(mode, head_since).filter(|&at| now < at);
         [retry, prewarm, hedge].into_iter().flatten().min()

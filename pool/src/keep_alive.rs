@@ -1,5 +1,7 @@
 //! How long an idle instance is kept, and what it is worth while it is.
 
+mod greedy_dual;
+mod hybrid_histogram;
 mod level_cost;
 mod pauses;
 mod ttl;
@@ -61,6 +63,8 @@ pub(crate) struct Worth(f64);
 pub(crate) fn policy(config: &KeepAlive) -> Box<dyn Policy> {
     match *config {
         KeepAlive::Ttl(time) => Box::new(ttl::Ttl(time)),
+        KeepAlive::HybridHistogram => Box::new(hybrid_histogram::HybridHistogram::default()),
+        KeepAlive::GreedyDual => Box::new(greedy_dual::GreedyDual::default()),
         KeepAlive::LevelCost { price } => Box::new(level_cost::LevelCost::new(price)),
     }
 }
@@ -105,4 +109,12 @@ impl Ord for Worth {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.total_cmp(&other.0)
     }
+}
+
+/// The row with this number, made if there is none.
+fn at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
+    if rows.len() <= index {
+        rows.resize_with(index + 1, T::default);
+    }
+    &mut rows[index]
 }

@@ -7,19 +7,21 @@ use hearth_pool::KeepAlive;
 use super::quantity::{duration_text, parse_duration};
 
 /// What may be asked for.
-pub(super) const KNOWN: &str = "ttl:10m (any length of time), ttl:never, level-cost:0.003 (any price)";
+pub(super) const KNOWN: &str = "ttl:10m (any length of time), ttl:never, hybrid-histogram, \
+    greedy-dual (with a budget), level-cost:0.003 (any price)";
 
 /// Cold seconds that a GB kept for a second is worth, if nothing is said.
 const PRICE: f64 = 0.003;
 
 /// What `all` stands for.
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "ttl:1m",
     "ttl:5m",
     "ttl:10m",
     "ttl:20m",
     "ttl:1h",
     "ttl:2h",
+    "hybrid-histogram",
     "level-cost:0.03",
     "level-cost:0.01",
     "level-cost:0.003",
@@ -27,8 +29,11 @@ const ALL: [&str; 10] = [
 ];
 
 /// Reads a list of policies, `all` among them for those that are usually compared.
-pub(super) fn parse_all(texts: &[String]) -> Result<Vec<KeepAlive>, String> {
-    let names = texts.iter().flat_map(|text| if text == "all" { ALL.to_vec() } else { vec![text.as_str()] });
+///
+/// `greedy-dual` ends nothing unless there is a budget, and is compared only then.
+pub(super) fn parse_all(texts: &[String], has_budget: bool) -> Result<Vec<KeepAlive>, String> {
+    let all = || ALL.into_iter().chain(has_budget.then_some("greedy-dual")).collect();
+    let names = texts.iter().flat_map(|text| if text == "all" { all() } else { vec![text.as_str()] });
     names.map(parse).collect()
 }
 
@@ -37,6 +42,8 @@ pub(super) fn parse(text: &str) -> Result<KeepAlive, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("ttl", "never") => Ok(KeepAlive::Ttl(Duration::MAX)),
         ("ttl", time) => Ok(KeepAlive::Ttl(parse_duration(time)?)),
+        ("hybrid-histogram", "") => Ok(KeepAlive::HybridHistogram),
+        ("greedy-dual", "") => Ok(KeepAlive::GreedyDual),
         ("level-cost", "") => Ok(KeepAlive::LevelCost { price: PRICE }),
         ("level-cost", price) => {
             let price = price.parse().ok().filter(|price: &f64| price.is_finite() && 0.0 < *price);
@@ -53,6 +60,8 @@ pub(super) fn name(keep_alive: &KeepAlive) -> String {
     match keep_alive {
         KeepAlive::Ttl(Duration::MAX) => "ttl:never".to_owned(),
         KeepAlive::Ttl(time) => format!("ttl:{}", duration_text(*time)),
+        KeepAlive::HybridHistogram => "hybrid-histogram".to_owned(),
+        KeepAlive::GreedyDual => "greedy-dual".to_owned(),
         KeepAlive::LevelCost { price } => format!("level-cost:{price}"),
     }
 }
@@ -68,7 +77,8 @@ mod tests {
 
     #[test]
     fn policies_are_read_and_written_the_same_way() {
-        for text in ["ttl:10m", "ttl:90s", "ttl:never", "level-cost:0.003"] {
+        for text in ["ttl:10m", "ttl:90s", "ttl:never", "hybrid-histogram", "greedy-dual", "level-cost:0.003"]
+        {
             assert_eq!(parse(text).map(|policy| name(&policy)).as_deref(), Ok(text));
         }
     }
@@ -76,7 +86,8 @@ mod tests {
     #[test]
     fn all_stands_for_several_and_an_unknown_one_is_told_what_there_is() {
         let [all, one] = ["all", "ttl:3m"].map(str::to_owned);
-        assert_eq!(parse_all(&[all, one]).unwrap().len(), ALL.len() + 1);
+        assert_eq!(parse_all(&[all.clone(), one], false).unwrap().len(), ALL.len() + 1);
+        assert_eq!(parse_all(&[all], true).unwrap().last(), Some(&KeepAlive::GreedyDual));
         let problem = parse("lru").unwrap_err();
         assert_eq!(problem, format!("`lru` is no keep-alive policy; there are {KNOWN}, and all"));
     }

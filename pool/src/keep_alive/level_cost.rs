@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::pauses::Pauses;
-use super::{Candidate, Plan, Policy, Worth};
+use super::{Candidate, Plan, Policy, Worth, at};
 use crate::instance::Idle;
 use crate::{FunctionId, Timestamp};
 
@@ -176,12 +176,4 @@ fn cohort(level: u32, known: f32) -> usize {
     let class =
         if known < 3.0 { known as usize } else { ((known / 2.0).log2() as usize + 2).min(CLASSES - 1) };
     bucket(level) * CLASSES + class
-}
-
-/// The row with this number, made if there is none.
-fn at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
-    if rows.len() <= index {
-        rows.resize_with(index + 1, T::default);
-    }
-    &mut rows[index]
 }

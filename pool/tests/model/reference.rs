@@ -314,7 +314,7 @@ impl Reference {
             }
         }
         let under_way = self.instances.values().filter(|it| it.state.is_launching());
-        let refills = under_way.clone().filter(|it| it.purpose == Purpose::Provisioned).count();
+        let refills = under_way.clone().filter(|it| it.purpose != Purpose::Demand).count();
         let at_once = self.config.launches_at_once as usize;
         let gate_is_full = under_way.count() >= at_once || (!is_short && refills >= (at_once / 2).max(1));
         assert!(
@@ -517,4 +517,4 @@ impl Reference {
 }
 
 /// Longer than any keep-alive, deadline or pause.
-pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
+pub(crate) const FOREVER: Duration = Duration::from_secs(24 * 3600);

@@ -67,17 +67,23 @@ pub(crate) fn runs(length: usize) -> impl Strategy<Value = (Config, Vec<Step>)> 
         .prop_map(|(config, steps)| (self::config(config), steps.into_iter().map(step).collect()))
 }
 
-fn config([account, budget, queue, scale_out, gate, ttl, seed, _]: [u8; 8]) -> Config {
+fn config([account, budget, queue, scale_out, gate, ttl, seed, policy]: [u8; 8]) -> Config {
+    let memory_budget = (budget % 3 > 0).then(|| MemoryMib(256 + 64 * u64::from(budget % 24)));
     Config {
         account_concurrency: 1 + u32::from(account % 12),
-        memory_budget: (budget % 3 > 0).then(|| MemoryMib(256 + 64 * u64::from(budget % 24))),
+        memory_budget,
         queue: match queue % 4 {
             0 => QueuePolicy::Refuse,
             1 => QueuePolicy::Wait { max_waiters: 3 },
             _ => QueuePolicy::Wait { max_waiters: 1000 },
         },
         scale_out: if scale_out.is_multiple_of(3) { ScaleOut::CostAware } else { ScaleOut::Eager },
-        keep_alive: KeepAlive::Ttl(Duration::from_millis(500 * u64::from(ttl % 8))),
+        keep_alive: match policy % 6 {
+            0 => KeepAlive::HybridHistogram,
+            1 if memory_budget.is_some() => KeepAlive::GreedyDual,
+            2 => KeepAlive::LevelCost { price: 0.01 },
+            _ => KeepAlive::Ttl(Duration::from_millis(500 * u64::from(ttl % 8))),
+        },
         launches_at_once: 1 + u32::from(gate % 5),
         backoff_min: Duration::from_millis(100),
         backoff_max: Duration::from_secs(2),
@@ -90,7 +96,11 @@ fn step([kind, a, b, after]: [u8; 4]) -> Step {
         0..=127 => Duration::ZERO,
         128..=239 => Duration::from_millis(u64::from(after) - 127),
         240..=250 => Duration::from_millis(100 * (u64::from(after) - 239)),
-        251..=255 => Duration::from_millis(1000 * (u64::from(after) - 250)),
+        251..=252 => Duration::from_millis(1000 * (u64::from(after) - 250)),
+        // Pauses of the kind that policies learn from.
+        253 => Duration::from_secs(2 * 60),
+        254 => Duration::from_secs(30 * 60),
+        255 => Duration::from_secs(300 * 60),
     };
     Step { after, action: action(kind, a, b) }
 }

@@ -8,6 +8,7 @@ mod fairness;
 mod life;
 mod limits;
 mod memory;
+mod prewarming;
 mod provisioned;
 mod queue;
 mod scale_out;
