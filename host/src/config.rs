@@ -46,6 +46,8 @@ pub struct HostConfig {
     pub backend_config: String,
     /// SHA-256 that the backend's file must have, in hexadecimal.
     pub backend_sha256: Option<String>,
+    /// Where everything that the pool is told is written down, if anywhere.
+    pub record: Option<PathBuf>,
 }
 
 /// Flags of `hearth`, each also an environment variable.
@@ -74,6 +76,10 @@ pub struct Flags {
     /// Listen on an address that other machines reach, although whoever reaches it may run code here
     #[arg(long, env = "HEARTH_ALLOW_ANONYMOUS", global = true)]
     pub allow_anonymous: bool,
+
+    /// Write down everything that the pool is told, for `hearth simulate --replay FILE`
+    #[arg(long, env = "HEARTH_RECORD", value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 /// The environment, as far as the host looks at it: the process's own, or a map in tests.
@@ -113,6 +119,7 @@ struct File {
     terminate_grace_seconds: Option<f64>,
     function_env: BTreeMap<String, String>,
     backend_sha256: Option<String>,
+    record: Option<PathBuf>,
     pool: PoolSection,
     events: EventsSection,
     backends: BTreeMap<String, toml::Table>,
@@ -187,6 +194,7 @@ impl HostConfig {
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,
             backend_sha256: file.backend_sha256,
+            record: flags.record.clone().or(file.record),
             pool: file.pool.into_config()?,
             backend,
         };

@@ -60,9 +60,9 @@ pub enum StartError {
     /// Accepted events cannot be read.
     #[error(transparent)]
     Events(#[from] event_queue::StoreError),
-    /// The pool cannot hold what is asked of it.
-    #[error("{0}")]
-    Pool(#[from] hearth_pool::ConfigError),
+    /// There can be no pool, or no recording of it.
+    #[error(transparent)]
+    Driver(#[from] driver::StartError),
     /// The system does not let the host hear of signals.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
@@ -82,7 +82,11 @@ pub async fn serve(
 
     let sink = Arc::new(EventSink::default());
     let loaded = load(&config, &data_dir, &search, log_filter, Arc::clone(&sink)).await?;
-    let settings = driver::Settings { pool: config.pool.clone(), terminate_grace: config.terminate_grace };
+    let settings = driver::Settings {
+        pool: config.pool.clone(),
+        terminate_grace: config.terminate_grace,
+        record: config.record.clone(),
+    };
     let backend = Arc::clone(&loaded.backend);
     let driver = Driver::new(loaded.backend, loaded.info, settings, clock, Arc::clone(&metrics))?;
     sink.connect(&driver);
@@ -123,6 +127,7 @@ pub async fn serve(
     if let Err(error) = backend.shutdown(&context()).await {
         tracing::warn!(%error, "the backend did not shut down cleanly");
     }
+    driver.end_recording().await;
     Ok(report)
 }
 

@@ -200,7 +200,7 @@ impl Driver {
         if let Some(function) = state.functions.get_mut(&instance.target.function_id) {
             function.launch_error = None;
         }
-        state.pool.handle(self.shared.clock.now(), Event::Launched { instance: instance.id });
+        state.tell(self.shared.clock.now(), Event::Launched { instance: instance.id });
         let actions = state.drain();
         self.perform(state, actions);
         Ok(())
@@ -213,7 +213,7 @@ impl Driver {
         if let Some(function) = state.functions.get_mut(&target.function_id) {
             function.launch_error = Some(Arc::new(error));
         }
-        state.pool.handle(self.shared.clock.now(), Event::LaunchFailed { instance: id });
+        state.tell(self.shared.clock.now(), Event::LaunchFailed { instance: id });
         let actions = state.drain();
         self.perform(state, actions);
     }
