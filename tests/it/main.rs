@@ -5,6 +5,7 @@ mod cli;
 mod durability;
 mod faults;
 mod plugins;
+mod recording;
 mod shutdown;
 mod support;
 mod tidy;
