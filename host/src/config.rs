@@ -13,6 +13,9 @@ use serde::Deserialize;
 
 use crate::event_queue;
 
+/// Lambda has no smaller function: a budget below it holds none.
+const SMALLEST_FUNCTION: MemoryMib = MemoryMib(128);
+
 /// Everything that the host needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
@@ -217,6 +220,13 @@ impl HostConfig {
                 self.listen
             )));
         }
+        if let Some(MemoryMib(budget)) = self.pool.memory_budget.filter(|budget| *budget < SMALLEST_FUNCTION)
+        {
+            return Err(ConfigError(format!(
+                "pool.memory_budget_mb: {budget} is less than one instance of the smallest function, which has {}",
+                SMALLEST_FUNCTION.0
+            )));
+        }
         hearth_pool::Pool::new(self.pool.clone())
             .map(drop)
             .map_err(|error| ConfigError(format!("pool.{}: {}", error.setting, error.problem)))
@@ -352,6 +362,24 @@ mod tests {
             (
                 "shutdown_grace_seconds = -1.0",
                 "shutdown_grace_seconds: -1 is not a length of time in seconds",
+            ),
+            (
+                "[pool]\nmemory_budget_mb = 127",
+                "pool.memory_budget_mb: 127 is less than one instance of the smallest function, which has 128",
+            ),
+            (
+                "[pool]\nmax_waiters = 0",
+                "pool.max_waiters: must be at least 1: even the first instance takes time to start",
+            ),
+            ("[pool]\naccount_concurrency = 0", "pool.account_concurrency: must be at least 1"),
+            ("[pool]\nlaunches_at_once = 0", "pool.launches_at_once: must be at least 1"),
+            (
+                "[pool]\nkeep_alive_seconds = -1.0",
+                "pool.keep_alive_seconds: -1 is not a length of time in seconds",
+            ),
+            (
+                "[pool]\nqueue_timeout_seconds = nan",
+                "pool.queue_timeout_seconds: NaN is not a length of time in seconds",
             ),
         ] {
             assert_eq!(load(file).unwrap_err().to_string(), message);

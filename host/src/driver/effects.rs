@@ -13,7 +13,7 @@ use crate::catalog::Target;
 use crate::clock::Clock;
 
 /// The first pause before a termination is tried again; it doubles up to [`TERMINATE_RETRY_MAX`].
-const TERMINATE_RETRY: Duration = Duration::from_millis(100);
+pub(super) const TERMINATE_RETRY: Duration = Duration::from_millis(100);
 /// The longest pause between two tries to end an instance.
 const TERMINATE_RETRY_MAX: Duration = Duration::from_secs(30);
 

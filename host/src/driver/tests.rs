@@ -1,5 +1,6 @@
 //! The driver over a backend in the same process: exact on paused time, and under load on real threads.
 
+mod endings;
 mod random_work;
 mod recording;
 
@@ -31,6 +32,10 @@ struct Fake {
     alive: Mutex<BTreeSet<String>>,
     most_alive: AtomicUsize,
     terminations: AtomicU64,
+    /// How long a termination takes.
+    ending: Duration,
+    /// So many terminations fail before the first one succeeds.
+    stubborn: u64,
     sink: Mutex<Option<Arc<EventSink>>>,
 }
 
@@ -63,8 +68,15 @@ impl Backend for Fake {
     }
 
     async fn terminate(&self, _cx: &CallContext, handle: &str, _grace_ms: u64) -> hearth_core::Result<()> {
-        self.terminations.fetch_add(1, Ordering::SeqCst);
-        tokio::task::yield_now().await;
+        let number = self.terminations.fetch_add(1, Ordering::SeqCst);
+        if number < self.stubborn {
+            return Err(BackendError::new(ErrorKind::UNAVAILABLE, "told not to end"));
+        }
+        if self.ending.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(self.ending).await;
+        }
         self.alive.lock().unwrap().remove(handle);
         Ok(())
     }
