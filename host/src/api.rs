@@ -69,11 +69,18 @@ pub struct Settings {
     pub region: String,
     /// Instances at most, over all functions: what the account's settings tell.
     pub account_concurrency: u32,
+    /// Memory that all instances together may have: no function can have more.
+    pub memory_budget_mb: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { account: "000000000000".to_owned(), region: "us-east-1".to_owned(), account_concurrency: 1000 }
+        Self {
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            account_concurrency: 1000,
+            memory_budget_mb: None,
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use serde::Deserialize;
 
 use crate::event_queue;
 
+/// Lambda has no smaller function: a budget below it holds none.
+const SMALLEST_FUNCTION: MemoryMib = MemoryMib(128);
+
 /// Everything that the host needs to know, checked.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
@@ -46,6 +49,8 @@ pub struct HostConfig {
     pub backend_config: String,
     /// SHA-256 that the backend's file must have, in hexadecimal.
     pub backend_sha256: Option<String>,
+    /// Where everything that the pool is told is written down, if anywhere.
+    pub record: Option<PathBuf>,
 }
 
 /// Flags of `hearth`, each also an environment variable.
@@ -74,6 +79,10 @@ pub struct Flags {
     /// Listen on an address that other machines reach, although whoever reaches it may run code here
     #[arg(long, env = "HEARTH_ALLOW_ANONYMOUS", global = true)]
     pub allow_anonymous: bool,
+
+    /// Write down everything that the pool is told, for `hearth simulate --replay FILE`
+    #[arg(long, env = "HEARTH_RECORD", value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 /// The environment, as far as the host looks at it: the process's own, or a map in tests.
@@ -113,6 +122,7 @@ struct File {
     terminate_grace_seconds: Option<f64>,
     function_env: BTreeMap<String, String>,
     backend_sha256: Option<String>,
+    record: Option<PathBuf>,
     pool: PoolSection,
     events: EventsSection,
     backends: BTreeMap<String, toml::Table>,
@@ -187,6 +197,7 @@ impl HostConfig {
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,
             backend_sha256: file.backend_sha256,
+            record: flags.record.clone().or(file.record),
             pool: file.pool.into_config()?,
             backend,
         };
@@ -207,6 +218,13 @@ impl HostConfig {
             return Err(ConfigError(format!(
                 "listen: `{}` is not HOST:PORT, as in 127.0.0.1:3001 (port 0 picks a free one)",
                 self.listen
+            )));
+        }
+        if let Some(MemoryMib(budget)) = self.pool.memory_budget.filter(|budget| *budget < SMALLEST_FUNCTION)
+        {
+            return Err(ConfigError(format!(
+                "pool.memory_budget_mb: {budget} is less than one instance of the smallest function, which has {}",
+                SMALLEST_FUNCTION.0
             )));
         }
         hearth_pool::Pool::new(self.pool.clone())
@@ -344,6 +362,24 @@ mod tests {
             (
                 "shutdown_grace_seconds = -1.0",
                 "shutdown_grace_seconds: -1 is not a length of time in seconds",
+            ),
+            (
+                "[pool]\nmemory_budget_mb = 127",
+                "pool.memory_budget_mb: 127 is less than one instance of the smallest function, which has 128",
+            ),
+            (
+                "[pool]\nmax_waiters = 0",
+                "pool.max_waiters: must be at least 1: even the first instance takes time to start",
+            ),
+            ("[pool]\naccount_concurrency = 0", "pool.account_concurrency: must be at least 1"),
+            ("[pool]\nlaunches_at_once = 0", "pool.launches_at_once: must be at least 1"),
+            (
+                "[pool]\nkeep_alive_seconds = -1.0",
+                "pool.keep_alive_seconds: -1 is not a length of time in seconds",
+            ),
+            (
+                "[pool]\nqueue_timeout_seconds = nan",
+                "pool.queue_timeout_seconds: NaN is not a length of time in seconds",
             ),
         ] {
             assert_eq!(load(file).unwrap_err().to_string(), message);

@@ -8,11 +8,14 @@ mod effects;
 mod events;
 mod instance;
 mod lease;
+mod shutdown;
+mod tape;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +34,10 @@ use crate::metrics::Metrics;
 pub use self::events::EventSink;
 pub use self::instance::Instance;
 pub use self::lease::{InFlight, Reserved};
+pub use self::shutdown::ShutDown;
 
 use self::effects::Action;
+use self::tape::{Tape, TapeEnded};
 
 /// What the driver needs to know.
 #[derive(Clone, Debug)]
@@ -41,6 +46,24 @@ pub struct Settings {
     pub pool: hearth_pool::Config,
     /// How long an instance has between being asked to end and being killed.
     pub terminate_grace: Duration,
+    /// Where everything that the pool is told is written down, if anywhere.
+    pub record: Option<PathBuf>,
+}
+
+/// Why there is no driver.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The pool cannot hold what is asked of it.
+    #[error(transparent)]
+    Pool(#[from] hearth_pool::ConfigError),
+    /// The recording cannot be begun.
+    #[error("cannot record to {}: {error}; choose another file with --record FILE", file.display())]
+    Record {
+        /// As configured.
+        file: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
 }
 
 /// Owns the pool and drives the backend. Cheap to clone.
@@ -66,6 +89,8 @@ struct Shared {
 /// The pool, and what its names stand for.
 struct State {
     pool: Pool,
+    /// What the pool is told is written down here.
+    tape: Option<Tape>,
     /// When the timer wakes.
     armed: Timestamp,
     next_request: u64,
@@ -101,32 +126,6 @@ pub struct Refused {
     pub launch_error: Option<Arc<BackendError>>,
 }
 
-/// What a shutdown did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShutDown {
-    /// Invocations that came to their end.
-    pub finished: usize,
-    /// Invocations that were answered with an error because the grace period was over.
-    pub cut_off: usize,
-    /// Instances that were ended.
-    pub ended: usize,
-    /// Instances that the backend did not end in time.
-    pub left: usize,
-    /// How long it took.
-    pub took: Duration,
-}
-
-impl fmt::Display for ShutDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { finished, cut_off, ended, left, took } = self;
-        write!(
-            f,
-            "{finished} invocations finished, {cut_off} cut off; {ended} instances ended, {left} left behind; "
-        )?;
-        write!(f, "{:.2} s", took.as_secs_f64())
-    }
-}
-
 /// One instance, as people see it.
 #[derive(Debug)]
 pub struct Seen {
@@ -146,9 +145,15 @@ impl Driver {
         settings: Settings,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, hearth_pool::ConfigError> {
+    ) -> Result<Self, StartError> {
+        let pool = Pool::new(settings.pool.clone())?;
+        let tape = settings.record.as_deref().map(|file| {
+            Tape::start(file, &settings.pool)
+                .map_err(|error| StartError::Record { file: file.to_owned(), error })
+        });
         let state = State {
-            pool: Pool::new(settings.pool.clone())?,
+            pool,
+            tape: tape.transpose()?,
             armed: Timestamp::NEVER,
             next_request: 0,
             waiting: HashMap::new(),
@@ -245,62 +250,19 @@ impl Driver {
         &self.shared.backend
     }
 
-    /// Admits nothing any more. What is under way may go on for `grace`, or until `hurry` completes; then it
-    /// is cut off, and up to `limit` is waited for the instances to be gone.
-    pub async fn shut_down(
-        &self,
-        grace: Duration,
-        limit: Duration,
-        hurry: impl Future<Output = ()>,
-    ) -> ShutDown {
-        let began = self.shared.clock.now();
-        let before = self.snapshot();
-        self.apply(Event::ShutDown);
-        let all_gone = tokio::select! {
-            () = self.drained() => true,
-            () = self.shared.clock.sleep_until(began + grace) => false,
-            () = hurry => false,
-        };
-        let cut_off = if all_gone { 0 } else { self.cut_off() };
-        let _ran_over = tokio::time::timeout(limit, self.drained()).await;
-        let state = self.state();
-        let left = state.instances.iter().flatten().count() + state.launches_under_way;
-        let took = self.shared.clock.now() - began;
-        let instances: usize = before.functions.iter().map(|function| function.instances.len()).sum();
-        ShutDown {
-            finished: under_way(&before).saturating_sub(cut_off),
-            cut_off,
-            ended: instances.saturating_sub(left),
-            left,
-            took,
+    /// Writes out what was recorded, if anything was. What happens later is not written down.
+    pub async fn end_recording(&self) {
+        let tape = self.state().tape.take();
+        if let Some(tape) = tape {
+            // A writer that panicked has told so itself.
+            let _told = tokio::task::spawn_blocking(move || tape.finish()).await;
         }
-    }
-
-    async fn drained(&self) {
-        loop {
-            let changed = self.shared.changed.notified();
-            if self.state().pool.is_drained() {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    /// Answers what still runs with an error. How many that were.
-    fn cut_off(&self) -> usize {
-        let cause = Meta::from([("reason".to_owned(), "the host is shutting down".to_owned())]);
-        let under_way = under_way(&self.snapshot());
-        let instances: Vec<_> = self.state().instances.iter().flatten().cloned().collect();
-        for instance in instances {
-            instance.died(cause.clone());
-        }
-        under_way
     }
 
     /// Tells the pool what happened, and does what it asks for.
     fn apply(&self, event: Event) {
         let mut state = self.state();
-        state.pool.handle(self.shared.clock.now(), event);
+        state.tell(self.shared.clock.now(), event);
         let actions = state.drain();
         self.perform(state, actions);
     }
@@ -310,7 +272,7 @@ impl Driver {
         let request = RequestId(state.next_request);
         state.next_request += 1;
         let function = FunctionId(target.function_id);
-        state.pool.handle(self.shared.clock.now(), Event::Requested { request, function, deadline });
+        state.tell(self.shared.clock.now(), Event::Requested { request, function, deadline });
         let (mine, actions) = state.drain_for(request, target.function_id);
         let asked = match mine {
             Some(Action::Grant { instance, start, .. }) => Asked::Answered(Ok((instance, start))),
@@ -400,7 +362,7 @@ impl Deployer for Driver {
         let function = Function { target: Arc::clone(target), launch_error: None };
         let former = state.functions.insert(target.function_id, function);
         let event = Event::Deployed { function: FunctionId(target.function_id), deploy, spec };
-        state.pool.handle(self.shared.clock.now(), event);
+        state.tell(self.shared.clock.now(), event);
         let actions = state.drain();
         self.perform(state, actions);
         // Not under the lock: the last hold on a deploy may delete its code.
@@ -412,16 +374,6 @@ impl Deployer for Driver {
         let former = self.state().functions.remove(&function_id);
         drop(former);
     }
-}
-
-/// Invocations that instances serve at this moment.
-fn under_way(snapshot: &Snapshot) -> usize {
-    let instances = snapshot.functions.iter().flat_map(|function| &function.instances);
-    let served = instances.map(|instance| match instance.phase {
-        PhaseSnapshot::Busy(serving) | PhaseSnapshot::Draining(serving) => serving as usize,
-        PhaseSnapshot::Launching | PhaseSnapshot::Idle | PhaseSnapshot::Terminating => 0,
-    });
-    served.sum()
 }
 
 /// The word for a phase, in the admin API and in metrics.
@@ -439,6 +391,16 @@ pub fn state_name(phase: PhaseSnapshot) -> &'static str {
 fn context(budget: Duration) -> CallContext {
     let budget_ms = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
     CallContext { request_id: String::new(), budget_ms, meta: Meta::new() }
+}
+
+impl State {
+    /// Tells the pool what happened; the only way to.
+    fn tell(&mut self, now: Timestamp, event: Event) {
+        if let Some(Err(TapeEnded)) = self.tape.as_ref().map(|tape| tape.note(now, event)) {
+            self.tape = None;
+        }
+        self.pool.handle(now, event);
+    }
 }
 
 impl fmt::Debug for Driver {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_pool::{Snapshot, Start};
+use hearth_pool::{FunctionId, Snapshot, Start};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::catalog::Target;
 use crate::driver::state_name;
 use crate::invoke::{Answered, InvokeError};
 
@@ -64,10 +65,10 @@ pub struct Metrics {
     invocations: Family<Invocations, Counter>,
     cold_starts: Family<OfFunction, Counter>,
     launch_seconds: Family<Launches, Histogram>,
-    queue_seconds: Histogram,
+    queue_seconds: Family<OfFunction, Histogram>,
     instances: Family<InState, Gauge>,
     memory_mib: Gauge,
-    waiting: Gauge,
+    waiting: Family<OfFunction, Gauge>,
 }
 
 impl Metrics {
@@ -78,10 +79,10 @@ impl Metrics {
             invocations: Family::default(),
             cold_starts: Family::default(),
             launch_seconds: Family::new_with_constructor(|| Histogram::new(LAUNCH_BUCKETS)),
-            queue_seconds: Histogram::new(QUEUE_BUCKETS),
+            queue_seconds: Family::new_with_constructor(|| Histogram::new(QUEUE_BUCKETS)),
             instances: Family::default(),
             memory_mib: Gauge::default(),
-            waiting: Gauge::default(),
+            waiting: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("invocations", "Invocations by function and outcome", metrics.invocations.clone());
@@ -93,7 +94,7 @@ impl Metrics {
         );
         registry.register(
             "queue_seconds",
-            "Time an invocation waited for an instance",
+            "Time an invocation waited for an instance, by function",
             metrics.queue_seconds.clone(),
         );
         registry.register("instances", "Instances by state", metrics.instances.clone());
@@ -102,15 +103,20 @@ impl Metrics {
             "Memory that the instances are counted with",
             metrics.memory_mib.clone(),
         );
-        registry.register("waiting", "Invocations that wait for an instance", metrics.waiting.clone());
+        registry.register(
+            "waiting",
+            "Invocations that wait for an instance, by function",
+            metrics.waiting.clone(),
+        );
         metrics
     }
 
     /// An invocation was given an instance.
     pub(crate) fn acquired(&self, function: &Arc<str>, start: Start, waited: Duration) {
-        self.queue_seconds.observe(waited.as_secs_f64());
+        let function = OfFunction { function: Arc::clone(function) };
+        self.queue_seconds.get_or_create(&function).observe(waited.as_secs_f64());
         if start == Start::Cold {
-            self.cold_starts.get_or_create(&OfFunction { function: Arc::clone(function) }).inc();
+            self.cold_starts.get_or_create(&function).inc();
         }
     }
 
@@ -134,8 +140,8 @@ impl Metrics {
         self.launch_seconds.get_or_create(&Launches { outcome }).observe(took.as_secs_f64());
     }
 
-    /// Everything as text, with what the pool holds at this moment.
-    pub fn render(&self, snapshot: &Snapshot) -> String {
+    /// Everything as text, with what the pool holds at this moment. `targets` are those that are deployed.
+    pub fn render(&self, snapshot: &Snapshot, targets: &[Arc<Target>]) -> String {
         for state in ["launching", "idle", "busy", "draining", "terminating"] {
             self.instances.get_or_create(&InState { state }).set(0);
         }
@@ -143,8 +149,12 @@ impl Metrics {
             self.instances.get_or_create(&InState { state: state_name(instance.phase) }).inc();
         }
         self.memory_mib.set(i64::try_from(snapshot.memory_used.0).unwrap_or(i64::MAX));
-        let waiting: usize = snapshot.functions.iter().map(|function| function.waiting).sum();
-        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.waiting.clear();
+        for target in targets {
+            let waiting = snapshot.function(FunctionId(target.function_id)).map_or(0, |it| it.waiting);
+            let function = OfFunction { function: Arc::clone(&target.function.name) };
+            self.waiting.get_or_create(&function).inc_by(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
         let mut out = String::new();
         // Writing into a string does not fail.
         let _infallible = text::encode(&mut out, &self.registry);

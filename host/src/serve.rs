@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_core::{Backend, CallContext, HostInfo, Meta};
+use hearth_pool::MemoryMib;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
@@ -60,9 +61,24 @@ pub enum StartError {
     /// Accepted events cannot be read.
     #[error(transparent)]
     Events(#[from] event_queue::StoreError),
-    /// The pool cannot hold what is asked of it.
-    #[error("{0}")]
-    Pool(#[from] hearth_pool::ConfigError),
+    /// There can be no pool, or no recording of it.
+    #[error(transparent)]
+    Driver(#[from] driver::StartError),
+    /// A function that is deployed could never be run.
+    #[error(
+        "pool.memory_budget_mb: {budget} is less than one instance of {function}:{version}, which has {memory}; raise it, \
+         or start once without it and make the function smaller"
+    )]
+    TooLarge {
+        /// As configured.
+        budget: u64,
+        /// Its ARN.
+        function: Arc<str>,
+        /// `$LATEST` or a number.
+        version: Arc<str>,
+        /// In MiB.
+        memory: u32,
+    },
     /// The system does not let the host hear of signals.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
@@ -82,7 +98,11 @@ pub async fn serve(
 
     let sink = Arc::new(EventSink::default());
     let loaded = load(&config, &data_dir, &search, log_filter, Arc::clone(&sink)).await?;
-    let settings = driver::Settings { pool: config.pool.clone(), terminate_grace: config.terminate_grace };
+    let settings = driver::Settings {
+        pool: config.pool.clone(),
+        terminate_grace: config.terminate_grace,
+        record: config.record.clone(),
+    };
     let backend = Arc::clone(&loaded.backend);
     let driver = Driver::new(loaded.backend, loaded.info, settings, clock, Arc::clone(&metrics))?;
     sink.connect(&driver);
@@ -97,6 +117,7 @@ pub async fn serve(
     let events = EventQueue::open(data_dir.path(), config.events.clone()).await?;
     let timer = tokio::spawn(driver.clone().run_timer());
     catalog.start(Arc::new(driver.clone()) as Arc<dyn Deployer>).await;
+    check_budget(&config, &catalog)?;
     let reaper = tokio::spawn(reap_for_ever(Arc::clone(&backend)));
 
     let invoker = Invoker::new(driver.clone(), clock, Arc::clone(&metrics), config.queue_timeout);
@@ -105,6 +126,7 @@ pub async fn serve(
         account: config.account_id.clone(),
         region: config.region.clone(),
         account_concurrency: config.pool.account_concurrency,
+        memory_budget_mb: config.pool.memory_budget.map(|budget| budget.0),
     };
     let admin = admin::AdminState { catalog: catalog.clone(), driver: driver.clone(), metrics, clock };
     let router = api::router(Arc::new(ApiState { catalog: catalog.clone(), invoker, events, settings }))
@@ -123,6 +145,7 @@ pub async fn serve(
     if let Err(error) = backend.shutdown(&context()).await {
         tracing::warn!(%error, "the backend did not shut down cleanly");
     }
+    driver.end_recording().await;
     Ok(report)
 }
 
@@ -134,6 +157,22 @@ async fn listen(config: &HostConfig) -> Result<Server, StartError> {
         Ok(server)
     } else {
         Err(StartError::Exposed(address))
+    }
+}
+
+/// The budget of an earlier run may have been larger.
+fn check_budget(config: &HostConfig, catalog: &Catalog) -> Result<(), StartError> {
+    let Some(MemoryMib(budget)) = config.pool.memory_budget else { return Ok(()) };
+    let mut targets = catalog.targets();
+    targets.sort_by_key(|target| target.function_id);
+    match targets.into_iter().find(|target| budget < target.memory_mb.into()) {
+        None => Ok(()),
+        Some(target) => Err(StartError::TooLarge {
+            budget,
+            function: Arc::clone(&target.arn),
+            version: Arc::clone(&target.version),
+            memory: target.memory_mb,
+        }),
     }
 }
 

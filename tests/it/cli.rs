@@ -3,9 +3,9 @@
 use std::fs;
 use std::net::TcpListener;
 
-use hearth_tests::Ended;
+use hearth_tests::{Ended, wait_until};
 
-use crate::support::launch;
+use crate::support::{ECHO, LIMIT, deploy, launch};
 
 /// Runs `hearth` with these arguments to its end.
 fn hearth(args: &[&str]) -> Ended {
@@ -71,6 +71,62 @@ fn a_settings_file_that_is_missing_or_wrong_is_named() {
         1,
         &["colour"],
     );
+}
+
+/// Also when it is a function that is deployed already which the settings leave no room for.
+#[test]
+fn settings_of_the_pool_that_cannot_hold_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, data) = (folder.path().join("hearth.toml"), folder.path().join("data"));
+    let file = path.to_str().unwrap();
+    for (setting, message) in [
+        (
+            "memory_budget_mb = 64",
+            "pool.memory_budget_mb: 64 is less than one instance of the smallest function",
+        ),
+        ("max_waiters = 0", "pool.max_waiters: must be at least 1"),
+        ("account_concurrency = 0", "pool.account_concurrency: must be at least 1"),
+        ("launches_at_once = 0", "pool.launches_at_once: must be at least 1"),
+        ("keep_alive_seconds = -1", "pool.keep_alive_seconds: -1 is not a length of time in seconds"),
+    ] {
+        fs::write(&path, format!("[pool]\n{setting}\n")).unwrap();
+        check(&["--config", file], 1, &[message]);
+    }
+    let host = launch().backend("mock").data_dir(&data).start().unwrap();
+    let client = host.client();
+    deploy(&client, "large", ECHO);
+    let configuration = "/2015-03-31/functions/large/configuration";
+    client.send("PUT", configuration, &[], br#"{"MemorySize": 512}"#).unwrap().ok().unwrap();
+    wait_until("the update to end", LIMIT, || {
+        (client.get(configuration).unwrap()["LastUpdateStatus"] == "Successful").then_some(())
+    })
+    .unwrap();
+    host.stop().unwrap();
+    fs::write(&path, "[pool]\nmemory_budget_mb = 256\n").unwrap();
+    let again = launch().backend("mock").data_dir(&data).args(["--config", file]);
+    let refused = again.start().unwrap_err().to_string();
+    let message = "pool.memory_budget_mb: 256 is less than one instance of \
+                   arn:aws:lambda:us-east-1:000000000000:function:large:$LATEST, which has 512";
+    assert!(refused.contains(message), "{refused}");
+}
+
+#[test]
+fn a_function_larger_than_the_memory_of_the_host_is_refused_by_the_name_of_the_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hearth.toml");
+    fs::write(&path, "[pool]\nmemory_budget_mb = 256\n").unwrap();
+    let host = launch().backend("mock").args(["--config", path.to_str().unwrap()]).start().unwrap();
+    let client = host.client();
+    deploy(&client, "echo", ECHO);
+    let configuration = "/2015-03-31/functions/echo/configuration";
+    let update = |body: &[u8]| client.send("PUT", configuration, &[], body).unwrap();
+    let refused = update(br#"{"MemorySize": 257}"#);
+    assert_eq!(
+        (refused.status(), refused.header("x-amzn-ErrorType")),
+        (400, Some("InvalidParameterValueException"))
+    );
+    assert!(refused.text().contains("(pool.memory_budget_mb)"), "{}", refused.text());
+    update(br#"{"MemorySize": 256}"#).ok().unwrap();
 }
 
 #[test]

@@ -131,6 +131,15 @@ fn a_function_that_fails_keeps_its_instance() {
     faulty.check_that_the_next_one_works(false);
 }
 
+#[test]
+fn a_result_that_looks_like_an_error_is_a_result() {
+    let faulty = Faulty::start("", "");
+    let event = br#"{"errorType":"My.Error","errorMessage":"as returned"}"#;
+    let answer = faulty.host.client().invoke("echo", event).unwrap();
+    assert_eq!((answer.status(), answer.header("X-Amz-Function-Error")), (200, None));
+    assert_eq!(answer.body, event);
+}
+
 /// The invocation belongs to the host: it runs to its end, and the instance is there for the next one.
 #[test]
 fn a_client_that_hangs_up_takes_no_instance_along() {

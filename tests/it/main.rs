@@ -4,7 +4,10 @@
 mod cli;
 mod durability;
 mod faults;
+mod metrics;
 mod plugins;
+mod recording;
 mod shutdown;
 mod support;
 mod tidy;
+mod warm_path;

@@ -165,12 +165,17 @@ fn files_are_short_enough_to_be_read() {
     check("files of more lines than a reader takes", &violations);
 }
 
-/// `docs/guarantees.md` names the test of each promise as `path/to/file.rs::name_of_the_test`.
+/// `docs/guarantees.md` names the test of each promise as `path/to/file.rs::name_of_the_test`, and
+/// `docs/pool-pitfalls.md` that of each fault.
 #[test]
 fn each_guarantee_names_a_test_that_exists() {
-    let guarantees = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
-    let named: Vec<(&str, &str)> = guarantees.split('`').filter_map(|text| text.split_once("::")).collect();
-    assert!(!named.is_empty(), "docs/guarantees.md names no test");
+    let [guarantees, pitfalls] = ["docs/guarantees.md", "docs/pool-pitfalls.md"].map(|page| {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        assert!(text.contains("::"), "{page} names no test");
+        text
+    });
+    let texts = guarantees.split('`').chain(pitfalls.split('`'));
+    let named: Vec<(&str, &str)> = texts.filter_map(|text| text.split_once("::")).collect();
     let mut violations = Vec::new();
     for (file, test) in named.into_iter().filter(|(file, _)| file.contains('/')) {
         let text = fs::read_to_string(root().join(file)).unwrap_or_default();
@@ -178,5 +183,5 @@ fn each_guarantee_names_a_test_that_exists() {
             violations.push(format!("{file}::{test}"));
         }
     }
-    check("tests that docs/guarantees.md names and that do not exist", &violations);
+    check("tests that a page of docs names and that do not exist", &violations);
 }

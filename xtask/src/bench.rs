@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: figures, each measured here and now.
 
+mod pool;
+
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
-use hearth_tests::{Explain, Result};
-use serde_json::Value;
+use hearth_tests::Result;
 
-use crate::cargo::{self, cargo};
-use crate::screen;
+use crate::cargo;
 
 /// Measure
 #[derive(Args, Debug)]
@@ -19,13 +20,17 @@ pub(crate) struct Bench {
     /// Print one JSON object of numbers, and nothing else, on standard output
     #[arg(long)]
     json: bool,
+
+    /// With pool: the folder of the trace to simulate [default: ../shared/traces, or a synthetic one]
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum What {
     /// The warm path, against the instance itself and against nginx
     Invoke,
-    /// Decisions of the pool
+    /// Decisions of the pool and of its driver, and a day of them in virtual time
     Pool,
 }
 
@@ -33,7 +38,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         match self.what {
             What::Invoke => self.invoke(),
-            What::Pool => self.pool(),
+            What::Pool => pool::run(self.json, self.traces.as_deref()),
         }
     }
 
@@ -46,22 +51,5 @@ impl Bench {
         bench.arg("invoke").args(self.json.then_some("--json"));
         bench.env("HEARTH_BIN", &binaries.hearth).env("HEARTH_PLUGIN_PATH", &binaries.plugins);
         cargo::run(&mut bench)
-    }
-
-    /// The pool measures itself and prints one JSON object.
-    fn pool(&self) -> Result<()> {
-        let mut example =
-            cargo(["run", "--release", "--quiet", "--package", "hearth-pool", "--example", "acquire_cost"]);
-        if self.json {
-            return cargo::run(&mut example);
-        }
-        let output = example.stderr(std::process::Stdio::inherit()).output().explain("cannot run cargo")?;
-        let figures: Value =
-            serde_json::from_slice(&output.stdout).explain("the pool's figures are not JSON")?;
-        let mut rows = vec![vec!["FIGURE".to_owned(), "VALUE".to_owned()]];
-        let figures = figures.as_object().explain("the pool's figures are no object")?;
-        rows.extend(figures.iter().map(|(name, value)| vec![name.clone(), value.to_string()]));
-        screen::table(&rows);
-        Ok(())
     }
 }

@@ -164,5 +164,6 @@ async fn evict(
 
 async fn metrics(State(state): State<AdminState>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], state.metrics.render(&state.driver.snapshot())).into_response()
+    let text = state.metrics.render(&state.driver.snapshot(), &state.catalog.targets());
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

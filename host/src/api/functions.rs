@@ -56,7 +56,7 @@ pub(super) async fn create(
     violations.check()?;
 
     let key = located?.key();
-    changes.check()?;
+    changes.check(api.settings.memory_budget_mb)?;
     let labels = request.tags.unwrap_or_default();
     tags::check(&labels)?;
     if api.catalog.function(&key).is_some() {

@@ -97,12 +97,18 @@ impl Changes {
         }
     }
 
-    /// Checks what makes no sense whatever the function is.
-    pub(super) fn check(&self) -> Result<(), ApiError> {
+    /// Checks what makes no sense whatever the function is, on a host whose instances may have so much memory.
+    pub(super) fn check(&self, memory_budget_mb: Option<u64>) -> Result<(), ApiError> {
         if self.memory_mb.is_some_and(|memory| memory > MAX_MEMORY_MB) {
             return Err(ApiError::invalid(format!(
                 "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to \
                  {MAX_MEMORY_MB}"
+            )));
+        }
+        if let Some(budget) = memory_budget_mb.filter(|it| self.memory_mb.is_some_and(|mb| *it < mb.into())) {
+            return Err(ApiError::invalid(format!(
+                "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to \
+                 {budget}, which is all the memory that this host gives its instances (pool.memory_budget_mb)"
             )));
         }
         if let Some(variables) = &self.environment {
@@ -236,7 +242,7 @@ mod tests {
         let settings = serde_json::from_str(settings).unwrap();
         let mut violations = Violations::default();
         let changes = Changes::parse(settings, &mut violations);
-        match violations.check().and_then(|()| changes.check()) {
+        match violations.check().and_then(|()| changes.check(None)) {
             Ok(()) => "fine".to_owned(),
             Err(error) => error.to_string(),
         }

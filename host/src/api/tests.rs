@@ -160,8 +160,8 @@ impl World {
     async fn with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (backend, clock, metrics) = (Arc::new(Echo::default()), Clock::start(), Arc::new(Metrics::new()));
-        let driver_settings =
-            driver::Settings { pool: hearth_pool::Config::default(), terminate_grace: Duration::ZERO };
+        let pool = hearth_pool::Config::default();
+        let driver_settings = driver::Settings { pool, terminate_grace: Duration::ZERO, record: None };
         let driver =
             Driver::new(backend.clone(), backend.info(), driver_settings, clock, Arc::clone(&metrics))
                 .unwrap();

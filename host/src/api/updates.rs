@@ -63,7 +63,7 @@ pub(super) async fn configuration(
     if api.catalog.function(&key).is_none() {
         return Err(ApiError::no_function(&arn));
     }
-    changes.check()?;
+    changes.check(api.settings.memory_budget_mb)?;
     let (wanted, held) = layers::find_all(&api, &key.region, changes.layers.take())?;
     let edit = move |function: &Function| {
         let mut config = FunctionConfig::clone(&function.latest.config);

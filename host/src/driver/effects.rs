@@ -13,7 +13,7 @@ use crate::catalog::Target;
 use crate::clock::Clock;
 
 /// The first pause before a termination is tried again; it doubles up to [`TERMINATE_RETRY_MAX`].
-const TERMINATE_RETRY: Duration = Duration::from_millis(100);
+pub(super) const TERMINATE_RETRY: Duration = Duration::from_millis(100);
 /// The longest pause between two tries to end an instance.
 const TERMINATE_RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -200,7 +200,7 @@ impl Driver {
         if let Some(function) = state.functions.get_mut(&instance.target.function_id) {
             function.launch_error = None;
         }
-        state.pool.handle(self.shared.clock.now(), Event::Launched { instance: instance.id });
+        state.tell(self.shared.clock.now(), Event::Launched { instance: instance.id });
         let actions = state.drain();
         self.perform(state, actions);
         Ok(())
@@ -213,7 +213,7 @@ impl Driver {
         if let Some(function) = state.functions.get_mut(&target.function_id) {
             function.launch_error = Some(Arc::new(error));
         }
-        state.pool.handle(self.shared.clock.now(), Event::LaunchFailed { instance: id });
+        state.tell(self.shared.clock.now(), Event::LaunchFailed { instance: id });
         let actions = state.drain();
         self.perform(state, actions);
     }

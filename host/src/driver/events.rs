@@ -51,7 +51,7 @@ impl Driver {
             );
             instance.died(event.meta);
         }
-        state.pool.handle(self.shared.clock.now(), Event::Exited { instance: id });
+        state.tell(self.shared.clock.now(), Event::Exited { instance: id });
         let actions = state.drain();
         self.perform(state, actions);
     }

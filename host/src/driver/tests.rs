@@ -1,10 +1,13 @@
 //! The driver over a backend in the same process: exact on paused time, and under load on real threads.
 
+mod endings;
+mod random_work;
+mod recording;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hearth_core::{BackendError, ErrorKind, EventKind, Instance as Answer};
-use hearth_pool::QueuePolicy;
 
 use super::*;
 use crate::catalog::function::{
@@ -28,6 +31,11 @@ struct Fake {
     dying: BTreeSet<u64>,
     alive: Mutex<BTreeSet<String>>,
     most_alive: AtomicUsize,
+    terminations: AtomicU64,
+    /// How long a termination takes.
+    ending: Duration,
+    /// So many terminations fail before the first one succeeds.
+    stubborn: u64,
     sink: Mutex<Option<Arc<EventSink>>>,
 }
 
@@ -60,7 +68,15 @@ impl Backend for Fake {
     }
 
     async fn terminate(&self, _cx: &CallContext, handle: &str, _grace_ms: u64) -> hearth_core::Result<()> {
-        tokio::task::yield_now().await;
+        let number = self.terminations.fetch_add(1, Ordering::SeqCst);
+        if number < self.stubborn {
+            return Err(BackendError::new(ErrorKind::UNAVAILABLE, "told not to end"));
+        }
+        if self.ending.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(self.ending).await;
+        }
         self.alive.lock().unwrap().remove(handle);
         Ok(())
     }
@@ -93,9 +109,13 @@ impl World {
     }
 
     fn with(fake: Fake, pool: hearth_pool::Config) -> Self {
+        Self::recorded(fake, pool, None)
+    }
+
+    fn recorded(fake: Fake, pool: hearth_pool::Config, record: Option<PathBuf>) -> Self {
         let fake = Arc::new(fake);
         let clock = Clock::start();
-        let settings = Settings { pool, terminate_grace: Duration::ZERO };
+        let settings = Settings { pool, terminate_grace: Duration::ZERO, record };
         let metrics = Arc::new(Metrics::new());
         let driver = Driver::new(fake.clone(), fake.info(), settings, clock, metrics).unwrap();
         let sink = Arc::new(EventSink::default());
@@ -299,74 +319,7 @@ async fn evict_says_how_many_there_were() {
     assert_eq!(world.fake.alive(), 0);
 }
 
-/// A random number, the same for the same seed.
-fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    *seed >> 33
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn random_work_from_many_tasks_keeps_the_caps_and_leaks_nothing() {
-    const TASKS: u64 = 16;
-    const OPERATIONS: u64 = 5_000;
-    const CAP: u32 = 6;
-    let pool = hearth_pool::Config {
-        account_concurrency: 20,
-        queue: QueuePolicy::Wait { max_waiters: 10_000 },
-        backoff_min: Duration::from_millis(1),
-        backoff_max: Duration::from_millis(2),
-        ..hearth_pool::Config::default()
-    };
-    let world = Arc::new(World::with(
-        Fake { instant: true, failing: (0..100_000).step_by(7).collect(), ..Fake::default() },
-        pool,
-    ));
-    let targets: Vec<_> = (0..4).map(|number| world.deploy(number, (number == 0).then_some(CAP))).collect();
-    let held: Arc<Vec<AtomicUsize>> = Arc::new(targets.iter().map(|_| AtomicUsize::new(0)).collect());
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|seed| {
-            let (world, targets, held) = (world.clone(), targets.clone(), held.clone());
-            tokio::spawn(async move {
-                let mut seed = seed;
-                for _ in 0..OPERATIONS {
-                    let choice = usize::try_from(next(&mut seed)).unwrap() % targets.len();
-                    operate(&world, &targets[choice], &held[choice], next(&mut seed)).await;
-                    assert!(held[0].load(Ordering::SeqCst) <= CAP as usize);
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let report = world.shut_down().await;
-    assert_eq!(report.left, 0);
-    assert_eq!(world.fake.alive(), 0);
-    assert_eq!(world.driver.snapshot().memory_used, MemoryMib(0));
-    assert!(world.driver.state().waiting.is_empty());
-    assert!(world.driver.state().by_handle.is_empty());
-}
-
-/// Acquires, and then does what the dice say.
-async fn operate(world: &World, target: &Target, held: &AtomicUsize, dice: u64) {
-    let acquire = world.acquire(target);
-    let acquired = if dice.is_multiple_of(5) {
-        // Goes away after a moment, granted or not.
-        tokio::select! { biased; acquired = acquire => acquired, () = tokio::task::yield_now() => return }
-    } else {
-        acquire.await
-    };
-    let Ok(reserved) = acquired else { return };
-    held.fetch_add(1, Ordering::SeqCst);
-    if dice.is_multiple_of(3) {
-        tokio::task::yield_now().await;
-    }
-    held.fetch_sub(1, Ordering::SeqCst);
-    match dice % 50 {
-        0 => world.fake.die(&reserved.instance().handle.clone()),
-        1 => reserved.discard(),
-        2 => drop(reserved.begin()),
-        3 => drop(reserved),
-        _ => reserved.begin().finish(),
-    }
+    random_work::do_a_million_operations().await;
 }

@@ -59,6 +59,14 @@ impl Recorder {
         }
     }
 
+    /// Writes what is buffered so far. Answers whether recording goes on; [`finish`](Self::finish) says why not.
+    pub fn flush(&mut self) -> bool {
+        if self.outcome.is_ok() {
+            self.outcome = self.output.flush();
+        }
+        self.outcome.is_ok()
+    }
+
     /// Writes what is still buffered; the host calls it when it stops. Says what went wrong since the beginning.
     pub fn finish(self) -> io::Result<()> {
         let Self { mut output, outcome } = self;

@@ -1,7 +1,26 @@
 //! Generated sequences of events against a small reference: whatever happens, in whatever order, the promises
 //! of the pool hold after every event, and in the end nothing is left.
+//!
+//! | what must always hold | checked by |
+//! |---|---|
+//! | an instance serves no more invocations at once than it has slots | `Reference::grant` |
+//! | caps hold, launches under way included: function, account, memory, launches at once | `Reference::launch` |
+//! | each request gets exactly one answer | `Reference::grant` and `refuse` (none was asked for twice), `check_drained` (none was left) |
+//! | grants are first come, first served for each function | `Reference::grant` |
+//! | nobody waits past their deadline, and nobody is refused for another reason than holds | `Reference::check`, `Reference::refuse` |
+//! | no current instance is free while somebody waits for it | `Reference::check` |
+//! | no grant on a stale deploy, nor on an instance that is known to be broken | `Reference::grant` |
+//! | whoever waits has a launch under way, or something stands in its way | `Reference::check_progress` |
+//! | a failed launch is followed by one probe at a time, after a pause | `Reference::launch` |
+//! | no invocation is cut off by the end of its instance | `Reference::terminate` |
+//! | what is kept ready is not ended for being idle | `Reference::terminate` |
+//! | the pool's own picture, its memory account included, is the world's | `Reference::check_snapshot`, `Pool::audit` |
+//! | whatever was launched is ended, and the memory account is back at zero | `World::wind_down`, `Reference::check_drained` |
+//! | same events, same effects | `World::tell`, with a twin |
+//! | a function that calls itself up to its limit is refused at the deadline, and serves again | `self_invocation` |
 
 mod reference;
+mod self_invocation;
 mod step;
 
 use std::cell::Cell;

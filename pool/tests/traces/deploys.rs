@@ -223,6 +223,35 @@ fn evicting_ends_idle_instances_at_once_busy_ones_when_done_and_launches_when_th
 }
 
 #[test]
+fn who_waits_while_every_instance_is_evicted_gets_another() {
+    check(
+        "0s deploy f v1 reserved=2
+         0s request f a b
+         0s launched #1 #2
+         1s request f c d
+         2s evict f
+         3s release #1
+         4s terminated #1
+         4s exited #2
+         5s launched #3
+         5s terminated #2
+         6s launched #4",
+        expect![[r"
+            0ns launch #1 of f v1
+            0ns launch #2 of f v1
+            0ns grant #1 to a, cold
+            0ns grant #2 to b, cold
+            3s terminate #1: Evicted
+            3s launch #3 of f v1
+            4s terminate #2: Exited
+            4s launch #4 of f v1
+            5s grant #3 to c, cold
+            6s grant #4 to d, cold
+        "]],
+    );
+}
+
+#[test]
 fn many_deploys_under_load_fail_nobody() {
     check(
         "0s    deploy f v1

@@ -114,6 +114,26 @@ fn an_instance_that_is_used_again_in_time_stays() {
 }
 
 #[test]
+fn an_instance_whose_time_is_over_is_not_granted_at_that_very_moment() {
+    check(
+        "0s   deploy f v1
+         0s   request f a
+         0s   launched #1
+         1s   release #1
+         601s request f b
+         601s terminated #1
+         602s launched #2",
+        expect![[r"
+            0ns launch #1 of f v1
+            0ns grant #1 to a, cold
+            601s terminate #1: Idle
+            601s launch #2 of f v1
+            602s grant #2 to b, cold
+        "]],
+    );
+}
+
+#[test]
 fn slots_are_filled_on_instances_that_serve_already() {
     check(
         "0s  deploy f v1 slots=2
