@@ -138,8 +138,20 @@ struct PoolSection {
     queue_timeout_seconds: Option<f64>,
     max_waiters: Option<u32>,
     scale_out: Option<ScaleOutName>,
+    keep_alive: Option<KeepAliveName>,
     keep_alive_seconds: Option<f64>,
+    keep_alive_price: Option<f64>,
     launches_at_once: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum KeepAliveName {
+    #[default]
+    Ttl,
+    HybridHistogram,
+    GreedyDual,
+    LevelCost,
 }
 
 /// Section `[events]` of the file.
@@ -259,9 +271,32 @@ impl PoolSection {
                 ScaleOutName::Eager => ScaleOut::Eager,
                 ScaleOutName::CostAware => ScaleOut::CostAware,
             },
-            keep_alive: KeepAlive::Ttl(seconds("pool.keep_alive_seconds", self.keep_alive_seconds, 600.0)?),
+            keep_alive: self.keep_alive()?,
             launches_at_once: self.launches_at_once.unwrap_or(defaults.launches_at_once),
             ..defaults
+        })
+    }
+
+    fn keep_alive(&self) -> Result<KeepAlive, ConfigError> {
+        let time = seconds("pool.keep_alive_seconds", self.keep_alive_seconds, 600.0)?;
+        let name = self.keep_alive.unwrap_or_default();
+        let only_of = |setting: &str, is_set: bool, policy: &str| {
+            let problem = || format!("pool.{setting}: only keep_alive = \"{policy}\" has one");
+            if is_set { Err(ConfigError(problem())) } else { Ok(()) }
+        };
+        if !matches!(name, KeepAliveName::Ttl) {
+            only_of("keep_alive_seconds", self.keep_alive_seconds.is_some(), "ttl")?;
+        }
+        if !matches!(name, KeepAliveName::LevelCost) {
+            only_of("keep_alive_price", self.keep_alive_price.is_some(), "level-cost")?;
+        }
+        Ok(match name {
+            KeepAliveName::Ttl => KeepAlive::Ttl(time),
+            KeepAliveName::HybridHistogram => KeepAlive::HybridHistogram,
+            KeepAliveName::GreedyDual => KeepAlive::GreedyDual,
+            KeepAliveName::LevelCost => {
+                KeepAlive::LevelCost { price: self.keep_alive_price.unwrap_or(KeepAlive::PRICE) }
+            }
         })
     }
 }
@@ -376,6 +411,22 @@ mod tests {
             (
                 "[pool]\nkeep_alive_seconds = -1.0",
                 "pool.keep_alive_seconds: -1 is not a length of time in seconds",
+            ),
+            (
+                "[pool]\nkeep_alive = 'greedy-dual'",
+                "pool.keep_alive: greedy-dual ends instances only for want of memory: set a memory budget as well",
+            ),
+            (
+                "[pool]\nkeep_alive = 'level-cost'\nkeep_alive_price = 0.0",
+                "pool.keep_alive: the price of level-cost must be above 0",
+            ),
+            (
+                "[pool]\nkeep_alive = 'level-cost'\nkeep_alive_seconds = 60",
+                "pool.keep_alive_seconds: only keep_alive = \"ttl\" has one",
+            ),
+            (
+                "[pool]\nkeep_alive_price = 0.1",
+                "pool.keep_alive_price: only keep_alive = \"level-cost\" has one",
             ),
             (
                 "[pool]\nqueue_timeout_seconds = nan",

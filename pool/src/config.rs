@@ -65,7 +65,7 @@ impl Config {
         must(
             ends,
             "keep_alive",
-            "greedy-dual ends instances only for want of memory: set memory_budget as well",
+            "greedy-dual ends instances only for want of memory: set a memory budget as well",
         )?;
         must(!self.backoff_min.is_zero(), "backoff_min", "must be longer than zero")?;
         must(self.backoff_min <= self.backoff_max, "backoff_max", "must not be shorter than backoff_min")
@@ -109,6 +109,11 @@ pub enum KeepAlive {
         /// Seconds of cold start that a GiB kept for a second is worth.
         price: f64,
     },
+}
+
+impl KeepAlive {
+    /// A price for [`LevelCost`](Self::LevelCost) that costs about as much idle memory as ten minutes for everyone.
+    pub const PRICE: f64 = 0.003;
 }
 
 /// A configuration that cannot hold.

@@ -10,9 +10,6 @@ use super::quantity::{duration_text, parse_duration};
 pub(super) const KNOWN: &str = "ttl:10m (any length of time), ttl:never, hybrid-histogram, \
     greedy-dual (with a budget), level-cost:0.003 (any price)";
 
-/// Cold seconds that a GB kept for a second is worth, if nothing is said.
-const PRICE: f64 = 0.003;
-
 /// What `all` stands for.
 const ALL: [&str; 11] = [
     "ttl:1m",
@@ -44,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<KeepAlive, String> {
         ("ttl", time) => Ok(KeepAlive::Ttl(parse_duration(time)?)),
         ("hybrid-histogram", "") => Ok(KeepAlive::HybridHistogram),
         ("greedy-dual", "") => Ok(KeepAlive::GreedyDual),
-        ("level-cost", "") => Ok(KeepAlive::LevelCost { price: PRICE }),
+        ("level-cost", "") => Ok(KeepAlive::LevelCost { price: KeepAlive::PRICE }),
         ("level-cost", price) => {
             let price = price.parse().ok().filter(|price: &f64| price.is_finite() && 0.0 < *price);
             Ok(KeepAlive::LevelCost {

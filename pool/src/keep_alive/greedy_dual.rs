@@ -1,6 +1,6 @@
 //! Keeps everything until room is short, and gives up what was dearest for the least use.
 //!
-//! After Fuerst and Sharma, "FaasCache: Keeping Serverless Computing Alive with Greedy-Dual Caching" (ASPLOS 2021):
+//! After Fuerst and Sharma, "Keeping Serverless Computing Alive with Greedy-Dual Caching" (ASPLOS 2021):
 //! an instance is worth `clock + frequency · cost / size`, and the clock is set to the worth of whatever had to go.
 //! The paper forgets a function's frequency when its last instance goes; here it is kept, because a function that
 //! was evicted under pressure is most often one that comes again: with it, cold seconds are about half.

@@ -29,7 +29,7 @@ fn an_instance_goes_between_two_uses_and_another_one_is_ready_for_the_next() {
     check_with(
         hybrid(),
         &script,
-        expect![[r#"
+        expect![[r"
         0ns launch #1 of f v1
         1s grant #1 to a, cold
         1801s grant #1 to b, warm
@@ -37,7 +37,7 @@ fn an_instance_goes_between_two_uses_and_another_one_is_ready_for_the_next() {
         3421s launch #2 of f v1, predicted
         3601s grant #2 to c, provisioned
         3602s terminate #2: Idle
-    "#]],
+    "]],
     );
 }
 
@@ -47,13 +47,13 @@ fn a_guess_that_comes_to_nothing_is_not_made_again() {
     check_with(
         hybrid(),
         &script,
-        expect![[r#"
+        expect![[r"
         0ns launch #1 of f v1
         1s grant #1 to a, cold
         1801s grant #1 to b, warm
         1801s terminate #1: Idle
         3421s launch #2 of f v1, predicted
-    "#]],
+    "]],
     );
 }
 
@@ -68,7 +68,7 @@ fn a_guess_that_falls_into_the_pause_after_a_failure_is_made_at_its_end() {
     check_with(
         hybrid(),
         script,
-        expect![[r#"
+        expect![[r"
         0ns launch #1 of f v1
         1s grant #1 to a, cold
         1801s grant #1 to b, warm
@@ -76,7 +76,7 @@ fn a_guess_that_falls_into_the_pause_after_a_failure_is_made_at_its_end() {
         1802s refuse c: Deadline(Launch)
         1804s terminate #1: Idle
         5403s launch #3 of f v1, predicted
-    "#]],
+    "]],
     );
 }
 
@@ -86,14 +86,14 @@ fn whoever_comes_before_the_guess_is_served_by_a_launch_of_their_own() {
     check_with(
         hybrid(),
         &script,
-        expect![[r#"
+        expect![[r"
         0ns launch #1 of f v1
         1s grant #1 to a, cold
         1801s grant #1 to b, warm
         1801s terminate #1: Idle
         3000s launch #2 of f v1
         3001s grant #2 to c, cold
-    "#]],
+    "]],
     );
 }
 
@@ -106,14 +106,14 @@ fn a_guess_makes_nobody_go() {
     check_with(
         config,
         &script,
-        expect![[r#"
+        expect![[r"
         0ns launch #1 of f v1
         1s grant #1 to a, cold
         1801s grant #1 to b, warm
         1801s terminate #1: Idle
         3400s launch #2 of g v1
         3401s grant #2 to x, cold
-    "#]],
+    "]],
     );
 }
 
@@ -134,7 +134,7 @@ fn under_greedy_dual_the_one_goes_that_is_used_least() {
     check_with(
         config,
         script,
-        expect![[r#"
+        expect![[r"
         0ns launch #1 of often v1
         1s grant #1 to a, cold
         2s grant #1 to b, warm
@@ -142,6 +142,6 @@ fn under_greedy_dual_the_one_goes_that_is_used_least() {
         4s launch #2 of rare v1
         5s grant #2 to d, cold
         6s terminate #2: MemoryPressure
-    "#]],
+    "]],
     );
 }
