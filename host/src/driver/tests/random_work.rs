@@ -7,7 +7,7 @@ use crate::simulate::recording::Recording;
 
 const TASKS: u64 = 16;
 /// Reserved by function 0.
-const CAP: usize = 6;
+const CAP: u32 = 6;
 /// What all functions share.
 const ACCOUNT: u32 = 20;
 
@@ -45,8 +45,7 @@ fn world(record: Option<PathBuf>) -> Arc<World> {
 
 /// Many tasks do `operations` each.
 async fn work(world: &Arc<World>, operations: u64) -> Arc<Tally> {
-    let targets: Vec<_> =
-        (0..4).map(|number| world.deploy(number, (number == 0).then_some(CAP as u32))).collect();
+    let targets: Vec<_> = (0..4).map(|number| world.deploy(number, (number == 0).then_some(CAP))).collect();
     let held: Arc<Vec<AtomicUsize>> = Arc::new(targets.iter().map(|_| AtomicUsize::new(0)).collect());
     let tally = Arc::new(Tally::default());
     let tasks: Vec<_> = (0..TASKS)
@@ -59,7 +58,7 @@ async fn work(world: &Arc<World>, operations: u64) -> Arc<Tally> {
                     let outcome = operate(&world, &targets[choice], &held[choice], next(&mut seed)).await;
                     outcome(&tally).fetch_add(1, Ordering::Relaxed);
                     tally.done.fetch_add(1, Ordering::Relaxed);
-                    assert!(held[0].load(Ordering::SeqCst) <= CAP);
+                    assert!(held[0].load(Ordering::SeqCst) <= CAP as usize);
                     let all: usize = held.iter().map(|held| held.load(Ordering::SeqCst)).sum();
                     assert!(all <= ACCOUNT as usize);
                 }
