@@ -232,6 +232,19 @@ def test_a_client_that_hangs_up_leaves_the_instance_as_it_was(host, deploy, tmp_
     assert (again.error, again.json) == (None, {"pid": pid})
 
 
+def test_a_client_that_does_not_read_cannot_keep_the_instance_past_the_timeout(host, deploy, tmp_path):
+    function = deploy.provided(RUNTIME, Timeout=1)
+    function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
+    gate = tmp_path / "gate"
+    gate.touch()
+    stream = Stream(function, {"do": "much", "megabytes": 150, "gate": str(gate)}, host.client())
+    assert stream.chunk() == b"one "
+    # It waits in line until the stream has been given up.
+    assert function.invoke({"do": "plain"}).error is None
+    assert len(stream.rest()) < 150_000_000
+    assert stream.error == fault(stream, "Sandbox.Timedout", "Task timed out after 1.00 seconds")
+
+
 @pytest.fixture
 def fresh_host(tmp_path_factory):
     """A host whose memory has not been used."""
