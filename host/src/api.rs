@@ -28,6 +28,7 @@ mod caller;
 mod code;
 mod concurrency;
 mod error;
+mod event_stream;
 mod functions;
 mod invocations;
 mod json;
@@ -36,6 +37,7 @@ mod pages;
 mod query;
 mod runtimes;
 mod settings;
+mod streaming;
 mod tags;
 mod trace;
 mod unsupported;
@@ -101,7 +103,9 @@ pub fn router(state: Arc<ApiState>) -> Router {
     // An invocation has its id from the start, because the function sees it; its path has nothing in the way.
     let invoke = post(invocations::invoke);
     let router = both_ways(control, "/2015-03-31/functions/{name}/invocations", invoke);
-    router.with_state(state)
+    let stream = post(streaming::invoke);
+    let path = "/2021-11-15/functions/{name}/response-streaming-invocations";
+    both_ways(router, path, stream).with_state(state)
 }
 
 fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {

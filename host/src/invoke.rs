@@ -6,13 +6,15 @@
 
 pub mod connection;
 mod forward;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_core::BackendError;
-use hearth_pool::{Refusal, WaitedFor};
+use hearth_pool::{Refusal, Timestamp, WaitedFor};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Target;
@@ -22,6 +24,7 @@ use crate::driver::{Driver, Refused, Reserved};
 use crate::metrics::Metrics;
 
 use self::forward::Forwarded;
+pub use self::stream::{Ending, StreamError, Streamed};
 
 /// How many instances may turn out not to be there before an invocation gives up.
 const ATTEMPTS: u32 = 10;
@@ -125,15 +128,49 @@ impl Invoker {
         let arrived = self.clock.now();
         let mut last_problem = String::new();
         for _ in 0..ATTEMPTS {
-            let reserved = self.driver.acquire(&invocation.target, arrived + self.queue_timeout).await?;
-            let waited = self.clock.now() - arrived;
-            self.metrics.acquired(&invocation.target.function.name, reserved.start(), waited);
+            let reserved = self.acquire(&invocation.target, arrived).await?;
             match Detach::new(run(reserved, Arc::clone(&invocation)), &self.under_way).await {
                 Forwarded::Answered(answered) => return Ok(answered),
                 Forwarded::NotRun(problem) => last_problem = problem,
             }
         }
         Err(InvokeError::Unreachable(last_problem))
+    }
+
+    /// Runs an invocation and waits until its response begins. If this future or what it answers is dropped, an
+    /// invocation that still waits in line is withdrawn, and one that has reached an instance runs on.
+    pub async fn stream(&self, invocation: Invocation) -> Result<Streamed, InvokeError> {
+        let name = Arc::clone(&invocation.target.function.name);
+        let begun = self.attempt_stream(invocation).await;
+        if let Err(error) = &begun {
+            self.metrics.refused(&name, error);
+        }
+        begun
+    }
+
+    async fn attempt_stream(&self, invocation: Invocation) -> Result<Streamed, InvokeError> {
+        let invocation = Arc::new(invocation);
+        let arrived = self.clock.now();
+        let mut last_problem = String::new();
+        for _ in 0..ATTEMPTS {
+            let reserved = self.acquire(&invocation.target, arrived).await?;
+            let (opening, begun) = oneshot::channel();
+            let metrics = Arc::clone(&self.metrics);
+            self.under_way.spawn(stream::run(reserved, Arc::clone(&invocation), opening, metrics));
+            match begun.await {
+                Ok(Ok(streamed)) => return Ok(streamed),
+                Ok(Err(problem)) => last_problem = problem,
+                // The task has ended without a word, which it does only with the runtime.
+                Err(_) => return Err(InvokeError::ShuttingDown),
+            }
+        }
+        Err(InvokeError::Unreachable(last_problem))
+    }
+
+    async fn acquire(&self, target: &Arc<Target>, arrived: Timestamp) -> Result<Reserved, InvokeError> {
+        let reserved = self.driver.acquire(target, arrived + self.queue_timeout).await?;
+        self.metrics.acquired(&target.function.name, reserved.start(), self.clock.now() - arrived);
+        Ok(reserved)
     }
 }
 

@@ -125,12 +125,26 @@ impl Metrics {
         let outcome = match answer {
             Ok(answered) if answered.function_error.is_none() => Outcome::success,
             Ok(_) => Outcome::function_error,
-            Err(InvokeError::Throttled(_)) => Outcome::throttled,
-            Err(InvokeError::LaunchFailed(_) | InvokeError::NoInstanceInTime(_)) => Outcome::launch_failed,
-            Err(InvokeError::FunctionGone | InvokeError::ShuttingDown | InvokeError::Unreachable(_)) => {
+            Err(error) => return self.refused(function, error),
+        };
+        self.invocations.get_or_create(&Invocations { function: Arc::clone(function), outcome }).inc();
+    }
+
+    /// An invocation was not run.
+    pub(crate) fn refused(&self, function: &Arc<str>, error: &InvokeError) {
+        let outcome = match error {
+            InvokeError::Throttled(_) => Outcome::throttled,
+            InvokeError::LaunchFailed(_) | InvokeError::NoInstanceInTime(_) => Outcome::launch_failed,
+            InvokeError::FunctionGone | InvokeError::ShuttingDown | InvokeError::Unreachable(_) => {
                 Outcome::not_run
             }
         };
+        self.invocations.get_or_create(&Invocations { function: Arc::clone(function), outcome }).inc();
+    }
+
+    /// An invocation whose response was streamed has ended.
+    pub(crate) fn streamed(&self, function: &Arc<str>, failed: bool) {
+        let outcome = if failed { Outcome::function_error } else { Outcome::success };
         self.invocations.get_or_create(&Invocations { function: Arc::clone(function), outcome }).inc();
     }
 

@@ -27,7 +27,8 @@ impl Cell {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -39,6 +40,13 @@ pub(crate) struct Bar {
     pub(crate) text: String,
     /// Whether it holds.
     pub(crate) is_met: bool,
+}
+
+impl Bar {
+    /// For people.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {}", if self.is_met { "pass" } else { "FAIL" }, self.text)
+    }
 }
 
 /// All figures of a benchmark.
@@ -62,8 +70,7 @@ impl Figures {
             let rps = cell.requests_per_second();
             format!("{target:<7} {connections:>11} {rps:>11.0} {p50:>8.3} {p90:>8.3} {p99:>8.3}")
         });
-        let bars =
-            self.bars.iter().map(|bar| format!("{} {}", if bar.is_met { "pass" } else { "FAIL" }, bar.text));
+        let bars = self.bars.iter().map(Bar::line);
         let lines = [self.title.clone(), String::new(), HEADS.to_owned()].into_iter().chain(rows);
         lines.chain([String::new()]).chain(bars).collect::<Vec<_>>().join("\n")
     }

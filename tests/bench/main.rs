@@ -4,7 +4,9 @@ mod figures;
 mod invoke;
 mod load;
 mod nginx;
+mod rie;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use hearth_tests::{Problem, Result};
@@ -25,7 +27,9 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["invoke"] => print(&invoke::measure()?.table()),
         ["invoke", "--json"] => print(&invoke::measure()?.json()),
-        _ => return Err(Problem::new("usage: hearth-bench invoke [--json]")),
+        ["rie", ours, theirs] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.table()),
+        ["rie", ours, theirs, "--json"] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.json()),
+        _ => return Err(Problem::new("usage: hearth-bench invoke | rie OURS THEIRS [--json]")),
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::caller::{Caller, Located};
 use super::error::{ApiError, INVALID_REQUEST_CONTENT};
 use super::query::Params;
 use super::validate::Violations;
-use super::{ApiState, body, json, set_request_id, trace};
+use super::{ApiState, body, json, set_request_id, streaming, trace};
 use crate::catalog::Target;
 use crate::clock::Clock;
 use crate::event_queue::QueuedEvent;
@@ -79,7 +79,10 @@ enum Mode {
 }
 
 impl Mode {
-    fn parse(word: &str) -> Option<Self> {
+    fn parse(word: &str, among: &[&str]) -> Option<Self> {
+        if !among.contains(&word) {
+            return None;
+        }
         match word {
             "RequestResponse" => Some(Self::RequestResponse),
             "Event" => Some(Self::Event),
@@ -88,6 +91,17 @@ impl Mode {
         }
     }
 }
+
+/// One of the two ways to invoke, and what it allows.
+struct Operation {
+    name: &'static str,
+    modes: &'static [&'static str],
+}
+
+const INVOKE: Operation =
+    Operation { name: "InvokeFunction", modes: &["Event", "RequestResponse", "DryRun"] };
+const STREAM: Operation =
+    Operation { name: "InvokeWithResponseStream", modes: &["RequestResponse", "DryRun"] };
 
 /// What the headers ask for.
 #[derive(Debug, Default)]
@@ -98,41 +112,82 @@ struct Options {
     tenant_id: Option<String>,
 }
 
+/// A checked request.
+struct Asked<'a> {
+    located: Located<'a>,
+    options: Options,
+    payload: Bytes,
+}
+
 #[derive(Clone, Copy)]
-struct Request<'a> {
-    api: &'a ApiState,
-    id: Uuid,
-    headers: &'a HeaderMap,
+pub(super) struct Request<'a> {
+    pub(super) api: &'a ApiState,
+    pub(super) id: Uuid,
+    pub(super) headers: &'a HeaderMap,
 }
 
 impl Request<'_> {
     async fn run(&self, name: &str, query: Option<&str>, body: Body) -> Result<Response, ApiError> {
         let qualifier = Params::new(query).get("Qualifier");
-        let caller = Caller::of(self.headers, &self.api.settings);
-        let mut violations = Violations::default();
-        let located =
-            caller.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier.as_deref());
-        let options = self.options(&mut violations);
-        violations.check()?;
-        let (located, options) = (located?, options?);
-        let bytes = if options.mode == Mode::Event { MAX_ASYNC_EVENT } else { MAX_EVENT };
-        let payload = self.payload(body, Limit { bytes, operation: "InvokeFunction" }).await?;
-        match options.mode {
-            Mode::RequestResponse => self.call(&located, payload, options).await,
-            Mode::Event => self.accept(&located, payload, options).await,
-            Mode::DryRun => {
-                self.resolve(&located)?;
-                Ok(StatusCode::NO_CONTENT.into_response())
-            }
+        let asked = self.check(name, qualifier.as_deref(), body, &INVOKE).await?;
+        match asked.options.mode {
+            Mode::RequestResponse => self.call(asked).await,
+            Mode::Event => self.accept(&asked.located, asked.payload, asked.options).await,
+            Mode::DryRun => self.try_out(&asked),
         }
     }
 
-    fn options(&self, violations: &mut Violations) -> Result<Options, ApiError> {
+    pub(super) async fn stream(
+        &self,
+        name: &str,
+        query: Option<&str>,
+        body: Body,
+    ) -> Result<Response, ApiError> {
+        let qualifier = Params::new(query).get("Qualifier");
+        let asked = self.check(name, qualifier.as_deref(), body, &STREAM).await?;
+        if asked.options.mode == Mode::DryRun {
+            return self.try_out(&asked);
+        }
+        let arn = explicit_arn(&asked.located);
+        let trace_id = self.trace_id();
+        let invocation = self.invocation(asked, &trace_id)?;
+        let target = Arc::clone(&invocation.target);
+        match self.api.invoker.stream(invocation).await {
+            Ok(streamed) => Ok(streaming::respond(&target, streamed, &trace_id)),
+            Err(error) => Err(ApiError::invoke(error, &arn)),
+        }
+    }
+
+    async fn check<'b>(
+        &'b self,
+        name: &'b str,
+        qualifier: Option<&'b str>,
+        body: Body,
+        operation: &Operation,
+    ) -> Result<Asked<'b>, ApiError> {
+        let caller = Caller::of(self.headers, &self.api.settings);
+        let mut violations = Violations::default();
+        let located = caller.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier);
+        let options = self.options(&mut violations, operation.modes);
+        violations.check()?;
+        let (located, options) = (located?, options?);
+        let bytes = if options.mode == Mode::Event { MAX_ASYNC_EVENT } else { MAX_EVENT };
+        let payload = self.payload(body, Limit { bytes, operation: operation.name }).await?;
+        Ok(Asked { located, options, payload })
+    }
+
+    /// `DryRun`: whether it could be run.
+    fn try_out(&self, asked: &Asked<'_>) -> Result<Response, ApiError> {
+        self.resolve(&asked.located)?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    }
+
+    fn options(&self, violations: &mut Violations, modes: &[&str]) -> Result<Options, ApiError> {
         let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
         let mut options = Options::default();
         if let Some(mode) = text(INVOCATION_TYPE) {
-            let words = ["Event", "RequestResponse", "DryRun"];
-            options.mode = violations.word(mode, "invocationType", &words, Mode::parse).unwrap_or_default();
+            let parse = |word: &str| Mode::parse(word, modes);
+            options.mode = violations.word(mode, "invocationType", modes, parse).unwrap_or_default();
         }
         if let Some(log_type) = text(LOG_TYPE) {
             let parse = |word: &str| match word {
@@ -177,31 +232,33 @@ impl Request<'_> {
         target.map_err(|error| ApiError::resolve(error, &explicit_arn(located)))
     }
 
-    async fn call(
-        &self,
-        located: &Located<'_>,
-        payload: Bytes,
-        options: Options,
-    ) -> Result<Response, ApiError> {
-        let target = self.resolve(located)?;
+    async fn call(&self, asked: Asked<'_>) -> Result<Response, ApiError> {
+        let located = asked.located;
         let trace_id = self.trace_id();
-        let invocation = Invocation {
+        let invocation = self.invocation(asked, &trace_id)?;
+        let target = Arc::clone(&invocation.target);
+        match self.api.invoker.invoke(invocation).await {
+            Ok(answered) => Ok(respond(&target, answered, &trace_id)),
+            Err(error) => Err(ApiError::invoke(error, &explicit_arn(&located))),
+        }
+    }
+
+    fn invocation(&self, asked: Asked<'_>, trace_id: &str) -> Result<Invocation, ApiError> {
+        let Asked { located, options, payload } = asked;
+        let target = self.resolve(&located)?;
+        Ok(Invocation {
             arn: match located.qualifier {
                 None => Arc::clone(&target.arn),
                 Some(_) => located.arn().into(),
             },
-            target: Arc::clone(&target),
+            target,
             request_id: self.id.to_string(),
             payload,
             client_context: options.client_context,
-            trace_id: Some(trace_id.clone().into_owned()),
+            trace_id: Some(trace_id.to_owned()),
             log_tail: options.log_tail,
             tenant_id: options.tenant_id,
-        };
-        match self.api.invoker.invoke(invocation).await {
-            Ok(answered) => Ok(respond(&target, answered, &trace_id)),
-            Err(error) => Err(ApiError::invoke(error, &explicit_arn(located))),
-        }
+        })
     }
 
     /// Takes an asynchronous invocation. It is on disk before the client is told.
@@ -244,25 +301,33 @@ fn explicit_arn(located: &Located<'_>) -> String {
 }
 
 fn respond(target: &Target, answered: Answered, trace_id: &str) -> Response {
-    let mut response = Response::new(Body::from(answered.payload));
+    let mut response = respond_with(Body::from(answered.payload), target, trace_id);
     let headers = response.headers_mut();
-    headers.reserve(6);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut insert = |name, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    insert(EXECUTED_VERSION, &target.version);
-    insert(TRACE_ID, trace_id);
     if let Some(log_result) = &answered.log_result {
-        insert(LOG_RESULT, log_result);
+        insert(headers, LOG_RESULT, log_result);
     }
     match answered.function_error {
-        Some(FunctionError::Unhandled) => insert(FUNCTION_ERROR, "Unhandled"),
+        Some(FunctionError::Unhandled) => insert(headers, FUNCTION_ERROR, "Unhandled"),
         None => {}
     }
     response
+}
+
+/// What every answer of a function that was run says.
+pub(super) fn respond_with(body: Body, target: &Target, trace_id: &str) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    insert(headers, EXECUTED_VERSION, &target.version);
+    insert(headers, TRACE_ID, trace_id);
+    response
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
 }
 
 fn check_client_context(context: &str) -> Result<(), ApiError> {

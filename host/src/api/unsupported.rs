@@ -11,8 +11,7 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 33] = [
-    ("/2021-11-15/functions/{name}/response-streaming-invocations", &[(MethodFilter::POST, "InvokeWithResponseStream")]),
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 32] = [
     ("/2019-09-30/functions/{name}/provisioned-concurrency", &[(MethodFilter::PUT, "PutProvisionedConcurrencyConfig"), (MethodFilter::GET, "GetProvisionedConcurrencyConfig"), (MethodFilter::DELETE, "DeleteProvisionedConcurrencyConfig")]),
     ("/2018-10-31/layers/{name}/versions/{number}/policy", &[(MethodFilter::POST, "AddLayerVersionPermission"), (MethodFilter::GET, "GetLayerVersionPolicy")]),
     ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", &[(MethodFilter::DELETE, "RemoveLayerVersionPermission")]),

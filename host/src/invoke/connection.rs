@@ -137,7 +137,7 @@ impl Connection {
         request: Request<Full<Bytes>>,
         limit: Duration,
     ) -> Result<Response<Incoming>, SendError> {
-        self.limit.as_mut().reset(Clock::after(limit));
+        self.limit(limit);
         // Once the machinery is gone, hyper gives the request back instead of sending it.
         if !self.is_quiet() {
             self.machinery = None;
@@ -168,6 +168,11 @@ impl Connection {
             self.limit.as_mut().poll(cx).map(|()| Err(TimedOut))
         })
         .await
+    }
+
+    /// Sets the limit of the exchange under way anew, from now.
+    pub fn limit(&mut self, limit: Duration) {
+        self.limit.as_mut().reset(Clock::after(limit));
     }
 
     /// Whether another request can follow.

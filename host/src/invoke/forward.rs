@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hearth_core::Meta;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -22,16 +22,26 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
-const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+pub(super) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const TIMEOUT: HeaderName = HeaderName::from_static("hearth-timeout-ms");
 const STATE: HeaderName = HeaderName::from_static("hearth-instance");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("hearth-response-mode");
 
 /// How much longer than the function's timeout the host waits: the instance counts the timeout itself and
 /// answers for it. Only one that is lost altogether stays silent for longer.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Response bodies over this are an error of the function (aws-facts: 6 MB and 100 bytes).
 const RESPONSE_LIMIT: usize = 6_291_556;
+
+/// How the response is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Whole, at the end.
+    Buffered,
+    /// As the function writes it.
+    Streaming,
+}
 
 /// What came of sending an event.
 #[derive(Debug)]
@@ -59,28 +69,39 @@ pub(super) async fn forward(reserved: Reserved, invocation: &Invocation) -> Forw
         cause = instance.death() => return Forwarded::Answered(exited(invocation, cause)),
     };
     match exchanged {
-        Ok((head, payload)) => conclude(in_flight, connection, &head, payload),
+        Ok((head, payload)) => Forwarded::Answered(conclude(in_flight, connection, &head, payload)),
         // Dropping `in_flight` ends the instance.
-        Err(Failed::NotSent(error)) => Forwarded::NotRun(format!("{}: {error}", instance.address)),
-        Err(Failed::TooLarge) => Forwarded::Answered(too_large()),
-        Err(Failed::TimedOut) => Forwarded::Answered(timed_out(invocation)),
-        Err(Failed::Broken(error)) => {
-            tracing::warn!(instance = %instance.name, %error, "an instance broke off its answer");
-            Forwarded::Answered(exited(invocation, None))
-        }
+        Err(failed) => failed.outcome(&instance, invocation),
     }
 }
 
 /// Why there is no answer.
-enum Failed {
+pub(super) enum Failed {
     NotSent(String),
+    /// By the protocol, the event was not given to the function.
+    Refused(StatusCode, Bytes),
     Broken(hyper::Error),
     TooLarge,
     TimedOut,
 }
 
+impl Failed {
+    pub(super) fn outcome(self, instance: &Instance, invocation: &Invocation) -> Forwarded {
+        match self {
+            Self::NotSent(error) => Forwarded::NotRun(format!("{}: {error}", instance.address)),
+            Self::Refused(status, body) => refused_by_instance(instance, status, &body),
+            Self::TooLarge => Forwarded::Answered(too_large()),
+            Self::TimedOut => Forwarded::Answered(timed_out(invocation)),
+            Self::Broken(error) => {
+                tracing::warn!(instance = %instance.name, %error, "an instance broke off its answer");
+                Forwarded::Answered(exited(invocation, None))
+            }
+        }
+    }
+}
+
 /// A connection that was used before, or a new one.
-async fn open(instance: &Instance) -> Result<Connection, String> {
+pub(super) async fn open(instance: &Instance) -> Result<Connection, String> {
     match instance.take_connection() {
         Some(connection) => Ok(connection),
         None => Connection::open(&instance.address).await,
@@ -92,18 +113,35 @@ async fn exchange(
     instance: &Instance,
     invocation: &Invocation,
 ) -> Result<(Response<()>, Bytes), Failed> {
+    let (head, body) = send(connection, instance, invocation, Mode::Buffered).await?.into_parts();
+    let payload = receive(connection, body).await?;
+    if head.status != StatusCode::OK {
+        return Err(Failed::Refused(head.status, payload));
+    }
+    Ok((Response::from_parts(head, ()), payload))
+}
+
+/// Sends the event and waits for the head of the answer.
+pub(super) async fn send(
+    connection: &mut Connection,
+    instance: &Instance,
+    invocation: &Invocation,
+    mode: Mode,
+) -> Result<Response<Incoming>, Failed> {
     let limit = invocation.target.timeout + PATIENCE;
-    let response = match connection.send(request(instance, invocation), limit).await {
+    match connection.send(request(instance, invocation, mode), limit).await {
         // What was kept has been closed meanwhile; that says nothing about the instance itself.
         Err(SendError::NotSent(_)) => {
             *connection = Connection::open(&instance.address).await.map_err(Failed::NotSent)?;
-            connection.send(request(instance, invocation), limit).await?
+            Ok(connection.send(request(instance, invocation, mode), limit).await?)
         }
-        sent => sent?,
-    };
-    let (head, body) = response.into_parts();
-    let payload = connection.drive(collect(body)).await.map_err(|TimedOut| Failed::TimedOut)??;
-    Ok((Response::from_parts(head, ()), payload))
+        sent => Ok(sent?),
+    }
+}
+
+/// The whole body.
+pub(super) async fn receive(connection: &mut Connection, body: Incoming) -> Result<Bytes, Failed> {
+    connection.drive(collect(body)).await.map_err(|TimedOut| Failed::TimedOut)?
 }
 
 impl From<SendError> for Failed {
@@ -140,7 +178,7 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Failed> {
     Ok([first, rest.freeze()].concat().into())
 }
 
-fn request(instance: &Instance, invocation: &Invocation) -> Request<Full<Bytes>> {
+fn request(instance: &Instance, invocation: &Invocation, mode: Mode) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(invocation.payload.clone()));
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = http::Uri::from_static(INVOCATION_PATH);
@@ -167,6 +205,10 @@ fn request(instance: &Instance, invocation: &Invocation) -> Request<Full<Bytes>>
     if invocation.log_tail {
         headers.insert(LOG_TYPE, HeaderValue::from_static("Tail"));
     }
+    if mode == Mode::Streaming {
+        headers.insert(RESPONSE_MODE, HeaderValue::from_static("streaming"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     request
 }
 
@@ -177,24 +219,29 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn conclude(in_flight: InFlight, connection: Connection, head: &Response<()>, payload: Bytes) -> Forwarded {
-    let instance = in_flight.instance().clone();
-    if head.status() != StatusCode::OK {
-        return refused_by_instance(&instance, head.status(), &payload);
-    }
+fn conclude(in_flight: InFlight, connection: Connection, head: &Response<()>, payload: Bytes) -> Answered {
+    give_back(in_flight, connection, head);
     let headers = head.headers();
-    let is_broken = headers.get(&STATE).is_some_and(|state| state == "broken");
+    Answered {
+        payload,
+        function_error: headers.contains_key(&FUNCTION_ERROR).then_some(FunctionError::Unhandled),
+        log_result: log_result(headers),
+    }
+}
+
+/// The instance has answered in full: what it says of itself decides whether it serves again.
+pub(super) fn give_back(in_flight: InFlight, connection: Connection, head: &Response<()>) {
+    let is_broken = head.headers().get(&STATE).is_some_and(|state| state == "broken");
     if !is_broken {
         if connection.is_reusable() {
-            instance.keep_connection(connection);
+            in_flight.instance().keep_connection(connection);
         }
         in_flight.finish();
     }
-    Forwarded::Answered(Answered {
-        payload,
-        function_error: headers.contains_key(&FUNCTION_ERROR).then_some(FunctionError::Unhandled),
-        log_result: headers.get(&LOG_RESULT).and_then(|value| value.to_str().ok()).map(str::to_owned),
-    })
+}
+
+pub(super) fn log_result(headers: &HeaderMap) -> Option<String> {
+    headers.get(&LOG_RESULT).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// By the protocol, the event was not given to the function: the instance is ended, and another one tried.
@@ -204,7 +251,7 @@ fn refused_by_instance(instance: &Instance, status: StatusCode, body: &[u8]) -> 
     Forwarded::NotRun(format!("{} answered {status}: {text}", instance.address))
 }
 
-fn timed_out(invocation: &Invocation) -> Answered {
+pub(super) fn timed_out(invocation: &Invocation) -> Answered {
     let seconds = invocation.target.timeout.as_secs_f64();
     failure(
         "Sandbox.Timedout",
@@ -212,7 +259,7 @@ fn timed_out(invocation: &Invocation) -> Answered {
     )
 }
 
-fn exited(invocation: &Invocation, cause: Option<&Meta>) -> Answered {
+pub(super) fn exited(invocation: &Invocation, cause: Option<&Meta>) -> Answered {
     let of = |key: &str| cause.and_then(|cause| cause.get(key));
     let how = match (of("exit.signal"), of("exit.status").map(String::as_str)) {
         (Some(signal), _) => format!("Runtime exited with error: signal: {signal}"),
