@@ -55,6 +55,7 @@ impl Config {
         must(self.memory_budget != Some(MemoryMib(0)), "memory_budget", "must be at least 1 MiB")?;
         let waits = self.queue != QueuePolicy::Wait { max_waiters: 0 };
         must(waits, "queue", "max_waiters must be at least 1: even the first instance takes time to start")?;
+        self.keep_alive.check()?;
         must(self.launches_at_once > 0, "launches_at_once", "must be at least 1")?;
         must(!self.backoff_min.is_zero(), "backoff_min", "must be longer than zero")?;
         must(self.backoff_min <= self.backoff_max, "backoff_max", "must not be shorter than backoff_min")
@@ -87,11 +88,29 @@ pub enum ScaleOut {
 pub enum KeepAlive {
     /// For a fixed time after its last use.
     Ttl(Duration),
+    /// From shortly before to shortly after its function is expected, by the hybrid histogram (Shahrad et al.,
+    /// USENIX ATC 2020). Launches instances ahead.
+    HybridHistogram,
+    /// Until others need its room; then those go first that cost least to start again, for their size and use
+    /// (Fuerst and Sharma, ASPLOS 2021). Without a memory budget only `account_concurrency` ends anything.
+    GreedyDual,
     /// For as long as that is cheaper than to start it anew.
     LevelCost {
         /// Seconds of cold start that a GiB kept for a second is worth.
         price: f64,
     },
+}
+
+impl KeepAlive {
+    fn check(&self) -> Result<(), ConfigError> {
+        match *self {
+            Self::LevelCost { price } if !(price.is_finite() && 0.0 < price) => Err(ConfigError {
+                setting: "keep_alive",
+                problem: format!("the price of level-cost must be above 0, not {price}"),
+            }),
+            Self::Ttl(_) | Self::HybridHistogram | Self::GreedyDual | Self::LevelCost { .. } => Ok(()),
+        }
+    }
 }
 
 /// A configuration that cannot hold.
@@ -123,10 +142,11 @@ mod tests {
     #[test]
     fn a_setting_that_cannot_hold_is_named() {
         type Spoil = fn(&mut Config);
-        let spoil: [(&str, Spoil); 6] = [
+        let spoil: [(&str, Spoil); 7] = [
             ("account_concurrency", |config| config.account_concurrency = 0),
             ("memory_budget", |config| config.memory_budget = Some(MemoryMib(0))),
             ("queue", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
+            ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: f64::NAN }),
             ("launches_at_once", |config| config.launches_at_once = 0),
             ("backoff_min", |config| config.backoff_min = Duration::ZERO),
             ("backoff_max", |config| config.backoff_max = Duration::from_millis(1)),

@@ -1,5 +1,7 @@
 //! How long an idle instance is kept, and what it is worth while it is.
 
+mod greedy_dual;
+mod hybrid_histogram;
 mod level_cost;
 mod pauses;
 mod ttl;
@@ -28,6 +30,9 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
 
     /// An idle instance that was worth so much was evicted, because others needed its room.
     fn evicted(&mut self, worth: Worth);
+
+    /// A function has no instance any more that could serve, nor one on its way.
+    fn emptied(&mut self, function: FunctionId);
 
     /// A function is gone.
     fn forget(&mut self, function: FunctionId);
@@ -61,8 +66,18 @@ pub(crate) struct Worth(f64);
 pub(crate) fn policy(config: &KeepAlive) -> Box<dyn Policy> {
     match *config {
         KeepAlive::Ttl(time) => Box::new(ttl::Ttl(time)),
+        KeepAlive::HybridHistogram => Box::new(hybrid_histogram::HybridHistogram::default()),
+        KeepAlive::GreedyDual => Box::new(greedy_dual::GreedyDual::default()),
         KeepAlive::LevelCost { price } => Box::new(level_cost::LevelCost::new(price)),
     }
+}
+
+/// The row with this number, made if there is none.
+fn at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
+    if rows.len() <= index {
+        rows.resize_with(index + 1, T::default);
+    }
+    &mut rows[index]
 }
 
 impl Candidate {

@@ -16,7 +16,7 @@ use self::step::{Action, FUNCTIONS, Step};
 fn whatever_happens_the_promises_hold_and_nothing_is_left() {
     let events = Cell::new(0u64);
     let config = proptest::test_runner::Config {
-        cases: 6000,
+        cases: 6500,
         rng_algorithm: RngAlgorithm::XorShift,
         ..proptest::test_runner::Config::default()
     };
