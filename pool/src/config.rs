@@ -54,7 +54,8 @@ impl Config {
         must(self.account_concurrency > 0, "account_concurrency", "must be at least 1")?;
         must(self.memory_budget != Some(MemoryMib(0)), "memory_budget", "must be at least 1 MiB")?;
         let waits = self.queue != QueuePolicy::Wait { max_waiters: 0 };
-        must(waits, "max_waiters", "must be at least 1: even the first instance takes time to start")?;
+        must(waits, "queue", "max_waiters must be at least 1: even the first instance takes time to start")?;
+        self.keep_alive.check()?;
         must(self.launches_at_once > 0, "launches_at_once", "must be at least 1")?;
         let price_holds = match self.keep_alive {
             KeepAlive::LevelCost { price } => price.is_finite() && 0.0 < price,
@@ -98,11 +99,11 @@ pub enum ScaleOut {
 pub enum KeepAlive {
     /// For a fixed time after its last use.
     Ttl(Duration),
-    /// When its function is likely to be asked for, as its former pauses tell; unloaded and brought back if they are
-    /// long (Shahrad et al., USENIX ATC 2020).
+    /// From shortly before to shortly after its function is expected, by the hybrid histogram (Shahrad et al.,
+    /// USENIX ATC 2020). Launches instances ahead.
     HybridHistogram,
-    /// Until others need its room: then the one goes that is used least for what it costs (Fuerst and Sharma, ASPLOS
-    /// 2021). Needs a memory budget.
+    /// Until others need its room; then those go first that cost least to start again, for their size and use
+    /// (Fuerst and Sharma, ASPLOS 2021). Without a memory budget only `account_concurrency` ends anything.
     GreedyDual,
     /// For as long as that is cheaper than to start it anew.
     LevelCost {
@@ -112,8 +113,15 @@ pub enum KeepAlive {
 }
 
 impl KeepAlive {
-    /// A price for [`LevelCost`](Self::LevelCost) that costs about as much idle memory as ten minutes for everyone.
-    pub const PRICE: f64 = 0.003;
+    fn check(&self) -> Result<(), ConfigError> {
+        match *self {
+            Self::LevelCost { price } if !(price.is_finite() && 0.0 < price) => Err(ConfigError {
+                setting: "keep_alive",
+                problem: format!("the price of level-cost must be above 0, not {price}"),
+            }),
+            Self::Ttl(_) | Self::HybridHistogram | Self::GreedyDual | Self::LevelCost { .. } => Ok(()),
+        }
+    }
 }
 
 /// A configuration that cannot hold.
@@ -145,10 +153,11 @@ mod tests {
     #[test]
     fn a_setting_that_cannot_hold_is_named() {
         type Spoil = fn(&mut Config);
-        let spoil: [(&str, Spoil); 8] = [
+        let spoil: [(&str, Spoil); 7] = [
             ("account_concurrency", |config| config.account_concurrency = 0),
             ("memory_budget", |config| config.memory_budget = Some(MemoryMib(0))),
-            ("max_waiters", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
+            ("queue", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
+            ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: f64::NAN }),
             ("launches_at_once", |config| config.launches_at_once = 0),
             ("keep_alive", |config| config.keep_alive = KeepAlive::GreedyDual),
             ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: 0.0 }),

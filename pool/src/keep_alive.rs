@@ -31,6 +31,9 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// An idle instance that was worth so much was evicted, because others needed its room.
     fn evicted(&mut self, worth: Worth);
 
+    /// A function has no instance any more that could serve, nor one on its way.
+    fn emptied(&mut self, function: FunctionId);
+
     /// A function is gone.
     fn forget(&mut self, function: FunctionId);
 }
@@ -67,6 +70,14 @@ pub(crate) fn policy(config: &KeepAlive) -> Box<dyn Policy> {
         KeepAlive::GreedyDual => Box::new(greedy_dual::GreedyDual::default()),
         KeepAlive::LevelCost { price } => Box::new(level_cost::LevelCost::new(price)),
     }
+}
+
+/// The row with this number, made if there is none.
+fn at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
+    if rows.len() <= index {
+        rows.resize_with(index + 1, T::default);
+    }
+    &mut rows[index]
 }
 
 impl Candidate {

@@ -1,13 +1,15 @@
-//! Unloads an instance when its function is known to pause for long, and has it back just before it is due.
+//! Learns when a function comes again, and has an instance ready just for then.
 //!
-//! After Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020), section 4. The pauses of each function are
-//! counted in bins of a minute, up to four hours. From their 5th percentile, less a tenth, to their 99th, and a tenth
-//! more, an instance is kept; before that there is none, unless the pauses may be shorter than a minute. A function
-//! whose pauses say nothing is kept for the whole range. One whose pauses are mostly longer than that is foreseen by
-//! the median of its latest ones, within 15 %: the paper fits an ARIMA model there, which is no matter for a pool.
+//! The hybrid histogram (Shahrad et al., "Serverless in the Wild", USENIX ATC 2020). The idle times of a function,
+//! from its last invocation's end to its next one's beginning, are counted in bins of a minute. If they are of one
+//! kind, the function is unloaded as soon as it is idle, an instance is launched shortly before the earliest of them
+//! would end, and it is kept until shortly after the latest. If they are of all kinds, or few, the function is kept
+//! for the whole range. If most are longer than the range, the next one is foretold from the last few.
 //!
-//! The paper knows functions and not how many instances they have. Here the pause is that of the whole function;
-//! instances beyond the first are kept to the end of the window, and are not brought back.
+//! Two things are decided here that the paper leaves open. Where it fits an ARIMA model to idle times beyond the
+//! range, this takes the median of the last few, with the paper's margin: those functions come a few times a day,
+//! which is little to fit a model to. And it speaks of one instance a function: here the instances beyond the first
+//! are kept for the latest idle time, and are not launched ahead.
 
 use std::time::Duration;
 
@@ -15,22 +17,7 @@ use super::{Candidate, Plan, Policy, Worth, at};
 use crate::instance::Idle;
 use crate::{FunctionId, Timestamp};
 
-/// Four hours, in minutes.
-const BINS: usize = 240;
-const BIN: Duration = Duration::from_secs(60);
-const RANGE: Duration = Duration::from_secs(240 * 60);
-/// Percentiles of the pauses between which an instance is ready, and by how much that is widened at either end.
-const HEAD: (u64, u64) = (5, 100);
-const TAIL: (u64, u64) = (99, 100);
-const MARGIN: f64 = 0.10;
-/// The same where only the latest pauses are known.
-const MARGIN_OF_LATEST: f64 = 0.15;
-/// Below this coefficient of variation of the bins, the pauses are too evenly spread to say anything.
-const LEAST_VARIATION: f64 = 2.0;
-/// Of so many of the latest pauses the median is taken.
-const LATEST: usize = 8;
-
-/// Keeps an instance ready when its function is likely to be asked for.
+/// Unloads and launches by what each function's idle times were.
 #[derive(Debug, Default)]
 pub(super) struct HybridHistogram {
     functions: Vec<Function>,
@@ -39,221 +26,225 @@ pub(super) struct HybridHistogram {
 /// What is known of a function.
 #[derive(Debug, Default)]
 struct Function {
-    /// Since when nobody has asked for it, if nobody does.
-    pausing_since: Option<Timestamp>,
-    pauses: Option<Box<Pauses>>,
+    /// Since when nobody was served or waited; `None` while somebody is or does, or if nobody ever came.
+    idle_since: Option<Timestamp>,
+    histogram: Histogram,
+    /// What follows from the histogram, and how many idle times it must have for that to be worked out anew.
+    window: Window,
+    stale_at: u32,
 }
 
-/// The pauses of a function.
-#[derive(Debug)]
-struct Pauses {
-    bins: [u32; BINS],
-    /// Those that are in a bin, and the sum of the squares of the bins.
-    counted: u64,
-    squares: u64,
-    /// Those that were too long for any.
-    beyond: u64,
-    /// The latest ones of any length, as a ring.
-    latest: [Duration; LATEST],
+/// Idle times, counted.
+#[derive(Debug, Default)]
+struct Histogram {
+    /// One for each minute of the range; empty if nothing was counted yet.
+    bins: Vec<u32>,
+    within: u32,
+    beyond: u32,
+    /// Of all bins' counts, for their spread.
+    sum_of_squares: f64,
+    /// The last idle times beyond the range, the next one to be overwritten at `beyond % LAST`.
+    last_beyond: [Duration; LAST],
 }
 
-/// When an instance is ready, counted from the beginning of a pause.
+/// When the function is expected, from the moment it went idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
-    from: Duration,
-    to: Duration,
+    opens: Duration,
+    closes: Duration,
 }
 
-/// From the beginning, for the whole range: what is done where nothing better is known.
-const ALWAYS: Window = Window { from: Duration::ZERO, to: RANGE };
+/// Bins of a minute, over four hours.
+const BIN: Duration = Duration::from_secs(60);
+const BINS: usize = 240;
+
+/// The head and the tail of the idle times, in percent, and by how much they are widened.
+const HEAD: u32 = 5;
+const TAIL: u32 = 99;
+const MARGIN: u32 = 10;
+
+/// The margin of what is foretold from the last few idle times, in percent.
+const MARGIN_BEYOND: u32 = 15;
+const LAST: usize = 5;
+
+/// The bins' counts must differ so much, as their standard deviation over their mean, for the histogram to tell
+/// anything.
+const LEAST_VARIATION: f64 = 2.0;
+
+impl HybridHistogram {
+    fn function(&mut self, function: FunctionId) -> &mut Function {
+        at(&mut self.functions, function.0 as usize)
+    }
+}
 
 impl Policy for HybridHistogram {
-    fn rose(&mut self, now: Timestamp, function: FunctionId, level: u32) {
-        let function = at(&mut self.functions, function.0 as usize);
-        if level == 1
-            && let Some(since) = function.pausing_since.take()
-        {
-            function.pauses.get_or_insert_with(Pauses::none).add(now - since);
+    fn rose(&mut self, now: Timestamp, function: FunctionId, _: u32) {
+        let function = self.function(function);
+        if let Some(since) = function.idle_since.take() {
+            function.histogram.add(now - since);
         }
     }
 
     fn fell(&mut self, now: Timestamp, function: FunctionId, level: u32) {
         if level == 1 {
-            at(&mut self.functions, function.0 as usize).pausing_since = Some(now);
+            self.function(function).idle_since = Some(now);
         }
     }
 
     fn plan(&mut self, now: Timestamp, candidate: Candidate) -> Plan {
-        let function = at(&mut self.functions, candidate.function.0 as usize);
-        let window = function.pauses.as_ref().map_or(ALWAYS, |pauses| pauses.window());
-        let since = function.pausing_since.unwrap_or(now);
-        let (from, to) = (since + window.from, since + window.to);
-        let is_early = candidate.level == 1 && now < from;
-        let keep_until = if is_early { now } else { to.max(now) };
-        let idle = Idle { keep_until, worth: Worth::of_last_use(now) };
-        Plan { idle, prewarm_at: is_early.then_some(from) }
+        let function = self.function(candidate.function);
+        let window = function.window();
+        let (keep_until, prewarm_at) = match function.idle_since {
+            Some(since) if now < since + window.opens => (now, Some(since + window.opens)),
+            Some(since) => (now.max(since + window.closes), None),
+            None => (now + window.closes, None),
+        };
+        Plan { idle: Idle { keep_until, worth: Worth::of_last_use(now) }, prewarm_at }
     }
 
     fn evicted(&mut self, _: Worth) {}
 
+    fn emptied(&mut self, _: FunctionId) {}
+
     fn forget(&mut self, function: FunctionId) {
-        *at(&mut self.functions, function.0 as usize) = Function::default();
+        *self.function(function) = Function::default();
     }
 }
 
-impl Pauses {
-    fn none() -> Box<Self> {
-        Box::new(Self {
-            bins: [0; BINS],
-            counted: 0,
-            squares: 0,
-            beyond: 0,
-            latest: [Duration::ZERO; LATEST],
-        })
-    }
-
-    fn add(&mut self, pause: Duration) {
-        let nth = usize::try_from(self.total()).unwrap_or_default();
-        self.latest[nth % LATEST] = pause;
-        let minute = usize::try_from(pause.as_secs() / BIN.as_secs()).unwrap_or(BINS);
-        match self.bins.get_mut(minute) {
-            Some(bin) => {
-                self.squares += 2 * u64::from(*bin) + 1;
-                *bin += 1;
-                self.counted += 1;
-            }
-            None => self.beyond += 1,
+impl Function {
+    /// Looking through all bins takes a while: it is done again once there is a sixteenth more in them.
+    fn window(&mut self) -> Window {
+        let known = self.histogram.known();
+        if self.stale_at <= known {
+            self.window = self.histogram.window();
+            self.stale_at = known.saturating_add((known / 16).max(1));
         }
+        self.window
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, idle: Duration) {
+        let bin = usize::try_from(idle.as_secs() / BIN.as_secs()).unwrap_or(usize::MAX);
+        if BINS <= bin {
+            self.last_beyond[self.beyond as usize % LAST] = idle;
+            self.beyond = self.beyond.saturating_add(1);
+            return;
+        }
+        self.bins.resize(BINS, 0);
+        let count = &mut self.bins[bin];
+        self.sum_of_squares += 2.0 * f64::from(*count) + 1.0;
+        *count = count.saturating_add(1);
+        self.within = self.within.saturating_add(1);
     }
 
-    fn total(&self) -> u64 {
-        self.counted + self.beyond
+    fn known(&self) -> u32 {
+        self.within.saturating_add(self.beyond)
     }
 
     fn window(&self) -> Window {
-        if self.counted < self.beyond {
-            return self.around_latest();
+        if self.within < self.beyond {
+            self.window_beyond()
+        } else if self.is_telling() {
+            let head = self.bin_at(HEAD);
+            let tail = self.bin_at(TAIL) + 1;
+            Window { opens: BIN * head * (100 - MARGIN) / 100, closes: BIN * tail * (100 + MARGIN) / 100 }
+        } else {
+            Window::default()
         }
-        if !self.is_telling() {
-            return ALWAYS;
-        }
-        let head = BIN * self.bin_of(HEAD);
-        let tail = BIN * (self.bin_of(TAIL) + 1);
-        Window { from: head.mul_f64(1.0 - MARGIN), to: tail.mul_f64(1.0 + MARGIN) }
     }
 
-    /// Whether the pauses gather in few of the bins: their coefficient of variation says so.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    /// Around the middle one of the last few.
+    fn window_beyond(&self) -> Window {
+        let mut last = self.last_beyond;
+        let last = &mut last[..LAST.min(self.beyond as usize)];
+        last.sort_unstable();
+        let median = last[last.len() / 2];
+        let part = |percent: u32| median / 100 * percent;
+        Window { opens: part(100 - MARGIN_BEYOND), closes: part(100 + MARGIN_BEYOND) }
+    }
+
+    /// Whether the idle times are of one kind, rather than of all.
     fn is_telling(&self) -> bool {
-        let (bins, sum, squares) = (BINS as f64, self.counted as f64, self.squares as f64);
-        let variance = squares / bins - (sum / bins).powi(2);
-        LEAST_VARIATION * sum / bins <= variance.sqrt()
+        let bins = f64::from(u32::try_from(BINS).unwrap_or(u32::MAX));
+        let mean = f64::from(self.within) / bins;
+        let variance = self.sum_of_squares / bins - mean * mean;
+        0.0 < mean && LEAST_VARIATION * mean <= variance.max(0.0).sqrt()
     }
 
-    /// The bin of a percentile of those that are in one.
-    fn bin_of(&self, (part, whole): (u64, u64)) -> u32 {
-        let rank = (self.counted * part).div_ceil(whole).max(1);
-        let mut seen = 0;
-        let reaches = |&bin: &u32| {
-            seen += u64::from(bin);
-            rank <= seen
-        };
-        let bin = self.bins.iter().position(reaches).unwrap_or(BINS - 1);
-        u32::try_from(bin).unwrap_or_default()
+    /// The bin in which so many percent of the idle times have been counted.
+    fn bin_at(&self, percent: u32) -> u32 {
+        let rank = (u64::from(self.within) * u64::from(percent)).div_ceil(100).max(1);
+        let mut counted = 0;
+        let bin = self.bins.iter().position(|&count| {
+            counted += u64::from(count);
+            rank <= counted
+        });
+        bin.and_then(|bin| u32::try_from(bin).ok()).unwrap_or(0)
     }
+}
 
-    fn around_latest(&self) -> Window {
-        let known = usize::try_from(self.total()).map_or(LATEST, |total| total.min(LATEST));
-        let mut latest = self.latest;
-        let latest = &mut latest[..known];
-        latest.sort_unstable();
-        let median = latest[known / 2];
-        Window { from: median.mul_f64(1.0 - MARGIN_OF_LATEST), to: median.mul_f64(1.0 + MARGIN_OF_LATEST) }
+impl Default for Window {
+    /// As long as nothing is known: at any time within the range.
+    fn default() -> Self {
+        Self { opens: Duration::ZERO, closes: BIN * 240 }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryMib;
 
-    const FUNCTION: FunctionId = FunctionId(0);
+    const RANGE: Duration = Duration::from_secs(4 * 60 * 60);
 
-    fn minutes(minutes: u64) -> Duration {
-        Duration::from_secs(minutes * 60)
-    }
-
-    /// Has a function pause for so many minutes each time, and answers what is planned for it after that, with the
-    /// time at which its last pause began.
-    fn plan_after(pauses: &[u64], level: u32) -> (Timestamp, Plan) {
-        let (mut policy, mut now) = (HybridHistogram::default(), Timestamp::START);
-        for &pause in pauses {
-            policy.rose(now, FUNCTION, 1);
-            policy.fell(now, FUNCTION, 1);
-            now = now + minutes(pause);
+    fn window(idle_minutes: impl IntoIterator<Item = u64>) -> Window {
+        let mut histogram = Histogram::default();
+        for minutes in idle_minutes {
+            histogram.add(Duration::from_secs(60 * minutes));
         }
-        policy.rose(now, FUNCTION, 1);
-        policy.fell(now, FUNCTION, 1);
-        (now, policy.plan(now, candidate(level)))
+        histogram.window()
     }
 
-    fn candidate(level: u32) -> Candidate {
-        let start_cost = Duration::from_secs(1);
-        Candidate { function: FUNCTION, level, memory: MemoryMib(128), start_cost }
+    fn seconds(opens: u64, closes: u64) -> Window {
+        Window { opens: Duration::from_secs(opens), closes: Duration::from_secs(closes) }
     }
 
     #[test]
-    fn a_function_that_comes_every_half_hour_is_unloaded_and_back_in_time() {
-        let (now, plan) = plan_after(&[30; 10], 1);
-        assert_eq!(plan.idle.keep_until, now);
-        assert_eq!(plan.prewarm_at, Some(now + minutes(27)));
+    fn idle_times_of_one_kind_open_the_window_before_and_close_it_after() {
+        // Minutes 30 to 31, less and more a tenth: 27 min and 34.1 min.
+        assert_eq!(window([30; 20]), seconds(27 * 60, 2046));
     }
 
     #[test]
-    fn one_that_was_brought_back_stays_to_the_end_of_the_window() {
-        let (mut policy, start) = (HybridHistogram::default(), Timestamp::START);
-        for nth in 0..10 {
-            policy.rose(start + minutes(30 * nth), FUNCTION, 1);
-            policy.fell(start + minutes(30 * nth), FUNCTION, 1);
-        }
-        let pause = start + minutes(30 * 9);
-        let plan = policy.plan(pause + minutes(27), candidate(1));
-        assert_eq!(plan.prewarm_at, None);
-        assert_eq!(plan.idle.keep_until, pause + minutes(31).mul_f64(1.1));
+    fn the_few_shortest_and_the_longest_do_not_widen_the_window() {
+        let idle = [1; 4].into_iter().chain([30; 195]).chain([200]);
+        assert_eq!(window(idle), seconds(27 * 60, 2046));
     }
 
     #[test]
-    fn a_function_that_may_come_within_the_minute_is_kept_for_the_whole_window() {
-        let (now, plan) = plan_after(&[0, 0, 0, 5, 0, 0, 0, 0, 0, 0], 1);
-        assert_eq!((plan.idle.keep_until, plan.prewarm_at), (now + minutes(6).mul_f64(1.1), None));
+    fn a_function_that_comes_within_a_minute_is_never_unloaded_before_its_tail() {
+        assert_eq!(window([0; 10]), seconds(0, 66));
     }
 
     #[test]
-    fn a_function_of_which_nothing_is_known_or_that_comes_at_any_time_is_kept_for_the_range() {
-        let evenly: Vec<u64> = (0..240).collect();
-        for pauses in [&[][..], &evenly] {
-            let (now, plan) = plan_after(pauses, 1);
-            assert_eq!((plan.idle.keep_until, plan.prewarm_at), (now + RANGE, None));
-        }
+    fn idle_times_of_all_kinds_keep_the_function_for_the_whole_range() {
+        assert_eq!(window(0..240), Window { opens: Duration::ZERO, closes: RANGE });
+        assert_eq!(window([]), Window { opens: Duration::ZERO, closes: RANGE });
     }
 
     #[test]
-    fn pauses_beyond_the_range_are_foreseen_from_the_latest_ones() {
-        let (now, plan) = plan_after(&[600, 600, 600], 1);
-        assert_eq!(plan.prewarm_at, Some(now + minutes(510)));
-        assert_eq!(plan.idle.keep_until, now);
+    fn idle_times_beyond_the_range_are_foretold_from_the_last_few() {
+        // The median of 300, 400, 500, 500 and 600 minutes, 15 % before and after.
+        assert_eq!(window([10, 1000, 600, 300, 400, 500, 500]), seconds(500 * 51, 500 * 69));
     }
 
     #[test]
-    fn instances_beyond_the_first_are_not_unloaded_early() {
-        let (now, plan) = plan_after(&[30; 10], 2);
-        assert_eq!((plan.idle.keep_until, plan.prewarm_at), (now + minutes(31).mul_f64(1.1), None));
-    }
-
-    #[test]
-    fn percentiles_are_those_of_a_sorted_list() {
-        let mut pauses = Pauses::none();
-        (1..=100).for_each(|minute| pauses.add(minutes(minute)));
-        assert_eq!((pauses.bin_of(HEAD), pauses.bin_of(TAIL)), (5, 99));
+    fn a_forgotten_function_is_as_a_new_one() {
+        let mut policy = HybridHistogram::default();
+        let function = FunctionId(3);
+        policy.fell(Timestamp::START, function, 1);
+        policy.rose(Timestamp::from_millis(1000), function, 1);
+        policy.forget(function);
+        assert_eq!(policy.function(function).window(), Window::default());
     }
 }

@@ -66,7 +66,12 @@ const MEMORY: f32 = 1024.0;
 /// What became of others counts as much as so many pauses of a function's own.
 const WEIGHT_OF_OTHERS: f32 = 4.0;
 
-/// While nothing is known of anyone.
+/// A cohort tells something once so many of its pauses have ended, or so many have begun: until then those that
+/// have not ended may only be young. Each is few against what a busy host sees in its first minutes.
+const ENOUGH_ENDED: f32 = 8.0;
+const ENOUGH_BEGUN: f32 = 256.0;
+
+/// While too little is known of anyone: the fixed time that is usual.
 const FIRST_TIME: Duration = Duration::from_secs(600);
 
 impl LevelCost {
@@ -90,8 +95,12 @@ impl LevelCost {
             return bucket.time;
         }
         let mut expected = bucket.pauses.smoothed();
-        at(&mut self.cohorts, cohort(candidate.level, known)).foretell(&mut expected);
-        let time = if expected.total() > 0.0 { expected.cheapest_time(rent, start) } else { FIRST_TIME };
+        let cohort = at(&mut self.cohorts, cohort(candidate.level, known));
+        if known < ENOUGH_ENDED && !cohort.is_telling() {
+            return FIRST_TIME;
+        }
+        cohort.foretell(&mut expected);
+        let time = expected.cheapest_time(rent, start);
         let (_, bucket) = self.look_up(candidate.function, candidate.level);
         bucket.time = time;
         bucket.stale_at = known + (known / 8.0).max(1.0);
@@ -131,6 +140,8 @@ impl Policy for LevelCost {
         self.clock = self.clock.max(worth);
     }
 
+    fn emptied(&mut self, _: FunctionId) {}
+
     fn forget(&mut self, function: FunctionId) {
         if let Some(function) = self.functions.get_mut(function.0 as usize) {
             *function = Function::default();
@@ -145,6 +156,11 @@ impl Cohort {
             self.begun /= 2.0;
             self.ended.fade();
         }
+    }
+
+    /// Whether it has seen enough to be a guide.
+    fn is_telling(&self) -> bool {
+        ENOUGH_ENDED <= self.ended.total() || ENOUGH_BEGUN <= self.begun
     }
 
     /// Adds what is to be expected of another one. What has not ended yet counts as endless.

@@ -21,5 +21,7 @@ impl Policy for Ttl {
 
     fn evicted(&mut self, _: Worth) {}
 
+    fn emptied(&mut self, _: FunctionId) {}
+
     fn forget(&mut self, _: FunctionId) {}
 }

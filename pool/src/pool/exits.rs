@@ -111,6 +111,9 @@ impl Pool {
         for _ in 0..phase.serving() {
             self.invocation_ended(index);
         }
+        if self.fleets[function.0].current() == 0 {
+            self.policy.emptied(function);
+        }
         self.room_may_have_come(function.0);
     }
 

@@ -67,8 +67,7 @@ pub(crate) fn runs(length: usize) -> impl Strategy<Value = (Config, Vec<Step>)> 
         .prop_map(|(config, steps)| (self::config(config), steps.into_iter().map(step).collect()))
 }
 
-fn config([account, budget, queue, scale_out, gate, ttl, seed, policy]: [u8; 8]) -> Config {
-    let memory_budget = (budget % 3 > 0).then(|| MemoryMib(256 + 64 * u64::from(budget % 24)));
+fn config([account, budget, queue, scale_out, gate, keep_alive, seed, _]: [u8; 8]) -> Config {
     Config {
         account_concurrency: 1 + u32::from(account % 12),
         memory_budget,
@@ -78,16 +77,22 @@ fn config([account, budget, queue, scale_out, gate, ttl, seed, policy]: [u8; 8])
             _ => QueuePolicy::Wait { max_waiters: 1000 },
         },
         scale_out: if scale_out.is_multiple_of(3) { ScaleOut::CostAware } else { ScaleOut::Eager },
-        keep_alive: match policy % 6 {
-            0 => KeepAlive::HybridHistogram,
-            1 if memory_budget.is_some() => KeepAlive::GreedyDual,
-            2 => KeepAlive::LevelCost { price: 0.01 },
-            _ => KeepAlive::Ttl(Duration::from_millis(500 * u64::from(ttl % 8))),
-        },
+        keep_alive: self::keep_alive(keep_alive),
         launches_at_once: 1 + u32::from(gate % 5),
         backoff_min: Duration::from_millis(100),
         backoff_max: Duration::from_secs(2),
         seed: seed.into(),
+    }
+}
+
+/// Every policy, so that the promises hold whatever it decides.
+fn keep_alive(choice: u8) -> KeepAlive {
+    let variant = choice / 4;
+    match choice % 4 {
+        0 => KeepAlive::Ttl(Duration::from_millis(500 * u64::from(variant % 8))),
+        1 => KeepAlive::HybridHistogram,
+        2 => KeepAlive::GreedyDual,
+        _ => KeepAlive::LevelCost { price: [1e-4, 0.003, 0.1, 10.0][usize::from(variant % 4)] },
     }
 }
 
@@ -96,11 +101,9 @@ fn step([kind, a, b, after]: [u8; 4]) -> Step {
         0..=127 => Duration::ZERO,
         128..=239 => Duration::from_millis(u64::from(after) - 127),
         240..=250 => Duration::from_millis(100 * (u64::from(after) - 239)),
-        251..=252 => Duration::from_millis(1000 * (u64::from(after) - 250)),
-        // Pauses of the kind that policies learn from.
-        253 => Duration::from_secs(2 * 60),
-        254 => Duration::from_secs(30 * 60),
-        255 => Duration::from_secs(300 * 60),
+        251..=254 => Duration::from_millis(1000 * (u64::from(after) - 250)),
+        // Long enough for a policy to predict when it will be over.
+        255 => Duration::from_secs(300),
     };
     Step { after, action: action(kind, a, b) }
 }

@@ -5,6 +5,7 @@
 mod deploys;
 mod failures;
 mod fairness;
+mod keep_alive;
 mod life;
 mod limits;
 mod memory;
