@@ -57,17 +57,6 @@ impl Config {
         must(waits, "queue", "max_waiters must be at least 1: even the first instance takes time to start")?;
         self.keep_alive.check()?;
         must(self.launches_at_once > 0, "launches_at_once", "must be at least 1")?;
-        let price_holds = match self.keep_alive {
-            KeepAlive::LevelCost { price } => price.is_finite() && 0.0 < price,
-            KeepAlive::Ttl(_) | KeepAlive::HybridHistogram | KeepAlive::GreedyDual => true,
-        };
-        must(price_holds, "keep_alive", "the price of level-cost must be above 0")?;
-        let ends = self.keep_alive != KeepAlive::GreedyDual || self.memory_budget.is_some();
-        must(
-            ends,
-            "keep_alive",
-            "greedy-dual ends instances only for want of memory: set a memory budget as well",
-        )?;
         must(!self.backoff_min.is_zero(), "backoff_min", "must be longer than zero")?;
         must(self.backoff_min <= self.backoff_max, "backoff_max", "must not be shorter than backoff_min")
     }
@@ -159,8 +148,6 @@ mod tests {
             ("queue", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
             ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: f64::NAN }),
             ("launches_at_once", |config| config.launches_at_once = 0),
-            ("keep_alive", |config| config.keep_alive = KeepAlive::GreedyDual),
-            ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: 0.0 }),
             ("backoff_min", |config| config.backoff_min = Duration::ZERO),
             ("backoff_max", |config| config.backoff_max = Duration::from_millis(1)),
         ];

@@ -121,11 +121,3 @@ impl Ord for Worth {
         self.0.total_cmp(&other.0)
     }
 }
-
-/// The row with this number, made if there is none.
-fn at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
-    if rows.len() <= index {
-        rows.resize_with(index + 1, T::default);
-    }
-    &mut rows[index]
-}

@@ -70,7 +70,7 @@ pub(crate) fn runs(length: usize) -> impl Strategy<Value = (Config, Vec<Step>)> 
 fn config([account, budget, queue, scale_out, gate, keep_alive, seed, _]: [u8; 8]) -> Config {
     Config {
         account_concurrency: 1 + u32::from(account % 12),
-        memory_budget,
+        memory_budget: (budget % 3 > 0).then(|| MemoryMib(256 + 64 * u64::from(budget % 24))),
         queue: match queue % 4 {
             0 => QueuePolicy::Refuse,
             1 => QueuePolicy::Wait { max_waiters: 3 },
@@ -101,9 +101,11 @@ fn step([kind, a, b, after]: [u8; 4]) -> Step {
         0..=127 => Duration::ZERO,
         128..=239 => Duration::from_millis(u64::from(after) - 127),
         240..=250 => Duration::from_millis(100 * (u64::from(after) - 239)),
-        251..=254 => Duration::from_millis(1000 * (u64::from(after) - 250)),
-        // Long enough for a policy to predict when it will be over.
-        255 => Duration::from_secs(300),
+        251..=252 => Duration::from_millis(1000 * (u64::from(after) - 250)),
+        // Long enough for a policy to predict when they will be over.
+        253 => Duration::from_secs(2 * 60),
+        254 => Duration::from_secs(30 * 60),
+        255 => Duration::from_secs(300 * 60),
     };
     Step { after, action: action(kind, a, b) }
 }
