@@ -7,23 +7,27 @@ use hearth_pool::KeepAlive;
 use super::quantity::{duration_text, parse_duration};
 
 /// What may be asked for.
-pub(super) const KNOWN: &str = "ttl:10m (any length of time), ttl:never, level-cost:0.003 (any price)";
+pub(crate) const KNOWN: &str =
+    "ttl:10m (any length of time), ttl:never, hybrid-histogram, greedy-dual, level-cost:0.0025 (any price)";
 
 /// Cold seconds that a GB kept for a second is worth, if nothing is said.
-const PRICE: f64 = 0.003;
+const PRICE: f64 = 0.0025;
 
 /// What `all` stands for.
-const ALL: [&str; 10] = [
+const ALL: [&str; 13] = [
     "ttl:1m",
     "ttl:5m",
     "ttl:10m",
     "ttl:20m",
     "ttl:1h",
     "ttl:2h",
+    "hybrid-histogram",
+    "greedy-dual",
     "level-cost:0.03",
     "level-cost:0.01",
-    "level-cost:0.003",
+    "level-cost:0.0025",
     "level-cost:0.001",
+    "level-cost:0.0003",
 ];
 
 /// Reads a list of policies, `all` among them for those that are usually compared.
@@ -33,10 +37,12 @@ pub(super) fn parse_all(texts: &[String]) -> Result<Vec<KeepAlive>, String> {
 }
 
 /// Reads one policy.
-pub(super) fn parse(text: &str) -> Result<KeepAlive, String> {
+pub(crate) fn parse(text: &str) -> Result<KeepAlive, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("ttl", "never") => Ok(KeepAlive::Ttl(Duration::MAX)),
         ("ttl", time) => Ok(KeepAlive::Ttl(parse_duration(time)?)),
+        ("hybrid-histogram", "") => Ok(KeepAlive::HybridHistogram),
+        ("greedy-dual", "") => Ok(KeepAlive::GreedyDual),
         ("level-cost", "") => Ok(KeepAlive::LevelCost { price: PRICE }),
         ("level-cost", price) => {
             let price = price.parse().ok().filter(|price: &f64| price.is_finite() && 0.0 < *price);
@@ -44,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<KeepAlive, String> {
                 price: price.ok_or_else(|| format!("`{text}`: the price must be above 0"))?,
             })
         }
-        _ => Err(format!("`{text}` is no keep-alive policy; there are {KNOWN}, and all")),
+        _ => Err(format!("`{text}` is no keep-alive policy; there are {KNOWN}")),
     }
 }
 
@@ -53,6 +59,8 @@ pub(super) fn name(keep_alive: &KeepAlive) -> String {
     match keep_alive {
         KeepAlive::Ttl(Duration::MAX) => "ttl:never".to_owned(),
         KeepAlive::Ttl(time) => format!("ttl:{}", duration_text(*time)),
+        KeepAlive::HybridHistogram => "hybrid-histogram".to_owned(),
+        KeepAlive::GreedyDual => "greedy-dual".to_owned(),
         KeepAlive::LevelCost { price } => format!("level-cost:{price}"),
     }
 }
@@ -68,7 +76,8 @@ mod tests {
 
     #[test]
     fn policies_are_read_and_written_the_same_way() {
-        for text in ["ttl:10m", "ttl:90s", "ttl:never", "level-cost:0.003"] {
+        for text in ["ttl:10m", "ttl:90s", "ttl:never", "hybrid-histogram", "greedy-dual", "level-cost:0.003"]
+        {
             assert_eq!(parse(text).map(|policy| name(&policy)).as_deref(), Ok(text));
         }
     }
@@ -78,6 +87,6 @@ mod tests {
         let [all, one] = ["all", "ttl:3m"].map(str::to_owned);
         assert_eq!(parse_all(&[all, one]).unwrap().len(), ALL.len() + 1);
         let problem = parse("lru").unwrap_err();
-        assert_eq!(problem, format!("`lru` is no keep-alive policy; there are {KNOWN}, and all"));
+        assert_eq!(problem, format!("`lru` is no keep-alive policy; there are {KNOWN}"));
     }
 }
