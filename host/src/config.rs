@@ -12,6 +12,7 @@ use hearth_pool::{KeepAlive, MemoryMib, QueuePolicy, ScaleOut};
 use serde::Deserialize;
 
 use crate::event_queue;
+use crate::simulate::policy;
 
 /// Lambda has no smaller function: a budget below it holds none.
 const SMALLEST_FUNCTION: MemoryMib = MemoryMib(128);
@@ -138,7 +139,7 @@ struct PoolSection {
     queue_timeout_seconds: Option<f64>,
     max_waiters: Option<u32>,
     scale_out: Option<ScaleOutName>,
-    keep_alive: Option<KeepAliveName>,
+    keep_alive: Option<String>,
     keep_alive_seconds: Option<f64>,
     keep_alive_price: Option<f64>,
     launches_at_once: Option<u32>,
@@ -259,6 +260,7 @@ impl File {
 impl PoolSection {
     fn into_config(self) -> Result<hearth_pool::Config, ConfigError> {
         let defaults = hearth_pool::Config::default();
+        let keep_alive = self.keep_alive()?;
         let max_waiters = self.max_waiters.unwrap_or(10_000);
         Ok(hearth_pool::Config {
             account_concurrency: self.account_concurrency.unwrap_or(defaults.account_concurrency),
@@ -271,33 +273,23 @@ impl PoolSection {
                 ScaleOutName::Eager => ScaleOut::Eager,
                 ScaleOutName::CostAware => ScaleOut::CostAware,
             },
-            keep_alive: self.keep_alive()?,
+            keep_alive,
             launches_at_once: self.launches_at_once.unwrap_or(defaults.launches_at_once),
             ..defaults
         })
     }
 
+    /// A policy by its name, or a time to live in seconds: not both.
     fn keep_alive(&self) -> Result<KeepAlive, ConfigError> {
-        let time = seconds("pool.keep_alive_seconds", self.keep_alive_seconds, 600.0)?;
-        let name = self.keep_alive.unwrap_or_default();
-        let only_of = |setting: &str, is_set: bool, policy: &str| {
-            let problem = || format!("pool.{setting}: only keep_alive = \"{policy}\" has one");
-            if is_set { Err(ConfigError(problem())) } else { Ok(()) }
-        };
-        if !matches!(name, KeepAliveName::Ttl) {
-            only_of("keep_alive_seconds", self.keep_alive_seconds.is_some(), "ttl")?;
-        }
-        if !matches!(name, KeepAliveName::LevelCost) {
-            only_of("keep_alive_price", self.keep_alive_price.is_some(), "level-cost")?;
-        }
-        Ok(match name {
-            KeepAliveName::Ttl => KeepAlive::Ttl(time),
-            KeepAliveName::HybridHistogram => KeepAlive::HybridHistogram,
-            KeepAliveName::GreedyDual => KeepAlive::GreedyDual,
-            KeepAliveName::LevelCost => {
-                KeepAlive::LevelCost { price: self.keep_alive_price.unwrap_or(KeepAlive::PRICE) }
+        match (&self.keep_alive, self.keep_alive_seconds) {
+            (Some(name), None) => {
+                policy::parse(name).map_err(|problem| ConfigError(format!("pool.keep_alive: {problem}")))
             }
-        })
+            (Some(name), Some(_)) => Err(ConfigError(format!(
+                "pool.keep_alive_seconds: pool.keep_alive is `{name}` already; give one of the two"
+            ))),
+            (None, given) => Ok(KeepAlive::Ttl(seconds("pool.keep_alive_seconds", given, 600.0)?)),
+        }
     }
 }
 
@@ -375,6 +367,38 @@ mod tests {
         let file = toml::from_str("backend = 'docker'\nlisten = '127.0.0.1:0'").unwrap();
         let config = HostConfig::merge(&flags, file, &BTreeMap::new()).unwrap();
         assert_eq!((config.backend.as_str(), config.listen.as_str()), ("mock", "127.0.0.1:0"));
+    }
+
+    #[test]
+    fn a_keep_alive_policy_is_chosen_by_name() {
+        let keep_alive = |file: &str| load(&format!("[pool]\n{file}")).map(|config| config.pool.keep_alive);
+        for (file, policy) in [
+            ("", KeepAlive::Ttl(Duration::from_secs(600))),
+            ("keep_alive_seconds = 1.5", KeepAlive::Ttl(Duration::from_millis(1500))),
+            ("keep_alive = 'ttl:20m'", KeepAlive::Ttl(Duration::from_secs(1200))),
+            ("keep_alive = 'hybrid-histogram'", KeepAlive::HybridHistogram),
+            ("keep_alive = 'greedy-dual'", KeepAlive::GreedyDual),
+            ("keep_alive = 'level-cost:0.01'", KeepAlive::LevelCost { price: 0.01 }),
+        ] {
+            assert_eq!(keep_alive(file).unwrap(), policy, "{file}");
+        }
+        for (file, message) in [
+            (
+                "keep_alive = 'lru'".to_owned(),
+                format!("pool.keep_alive: `lru` is no keep-alive policy; there are {}", policy::KNOWN),
+            ),
+            (
+                "keep_alive = 'level-cost:-1'".to_owned(),
+                "pool.keep_alive: `level-cost:-1`: the price must be above 0".to_owned(),
+            ),
+            (
+                "keep_alive = 'greedy-dual'\nkeep_alive_seconds = 60.0".to_owned(),
+                "pool.keep_alive_seconds: pool.keep_alive is `greedy-dual` already; give one of the two"
+                    .to_owned(),
+            ),
+        ] {
+            assert_eq!(keep_alive(&file).unwrap_err().to_string(), message);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod cold_start;
 mod engine;
 mod meter;
 mod plot;
-mod policy;
+pub(crate) mod policy;
 mod quantity;
 mod random;
 pub mod recording;

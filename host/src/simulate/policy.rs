@@ -7,11 +7,14 @@ use hearth_pool::KeepAlive;
 use super::quantity::{duration_text, parse_duration};
 
 /// What may be asked for.
-pub(super) const KNOWN: &str = "ttl:10m (any length of time), ttl:never, hybrid-histogram, \
-    greedy-dual (with a budget), level-cost:0.003 (any price)";
+pub(crate) const KNOWN: &str =
+    "ttl:10m (any length of time), ttl:never, hybrid-histogram, greedy-dual, level-cost:0.0025 (any price)";
+
+/// Cold seconds that a GB kept for a second is worth, if nothing is said.
+const PRICE: f64 = 0.0025;
 
 /// What `all` stands for.
-const ALL: [&str; 11] = [
+const ALL: [&str; 13] = [
     "ttl:1m",
     "ttl:5m",
     "ttl:10m",
@@ -19,10 +22,12 @@ const ALL: [&str; 11] = [
     "ttl:1h",
     "ttl:2h",
     "hybrid-histogram",
+    "greedy-dual",
     "level-cost:0.03",
     "level-cost:0.01",
-    "level-cost:0.003",
+    "level-cost:0.0025",
     "level-cost:0.001",
+    "level-cost:0.0003",
 ];
 
 /// Reads a list of policies, `all` among them for those that are usually compared.
@@ -35,20 +40,20 @@ pub(super) fn parse_all(texts: &[String], has_budget: bool) -> Result<Vec<KeepAl
 }
 
 /// Reads one policy.
-pub(super) fn parse(text: &str) -> Result<KeepAlive, String> {
+pub(crate) fn parse(text: &str) -> Result<KeepAlive, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("ttl", "never") => Ok(KeepAlive::Ttl(Duration::MAX)),
         ("ttl", time) => Ok(KeepAlive::Ttl(parse_duration(time)?)),
         ("hybrid-histogram", "") => Ok(KeepAlive::HybridHistogram),
         ("greedy-dual", "") => Ok(KeepAlive::GreedyDual),
-        ("level-cost", "") => Ok(KeepAlive::LevelCost { price: KeepAlive::PRICE }),
+        ("level-cost", "") => Ok(KeepAlive::LevelCost { price: PRICE }),
         ("level-cost", price) => {
             let price = price.parse().ok().filter(|price: &f64| price.is_finite() && 0.0 < *price);
             Ok(KeepAlive::LevelCost {
                 price: price.ok_or_else(|| format!("`{text}`: the price must be above 0"))?,
             })
         }
-        _ => Err(format!("`{text}` is no keep-alive policy; there are {KNOWN}, and all")),
+        _ => Err(format!("`{text}` is no keep-alive policy; there are {KNOWN}")),
     }
 }
 
@@ -86,6 +91,6 @@ mod tests {
         assert_eq!(parse_all(&[all.clone(), one], false).unwrap().len(), ALL.len() + 1);
         assert_eq!(parse_all(&[all], true).unwrap().last(), Some(&KeepAlive::GreedyDual));
         let problem = parse("lru").unwrap_err();
-        assert_eq!(problem, format!("`lru` is no keep-alive policy; there are {KNOWN}, and all"));
+        assert_eq!(problem, format!("`lru` is no keep-alive policy; there are {KNOWN}"));
     }
 }

@@ -332,6 +332,12 @@ mod tests {
             MEMORY,
             expect!["durations.csv, line 2, column 1: no rows; there must be at least one below the header"],
         );
+        check_refused(
+            INVOCATIONS,
+            DURATIONS,
+            "HashApp,AverageAllocatedMb\n",
+            expect!["memory.csv, line 2, column 1: no rows; there must be at least one below the header"],
+        );
     }
 
     #[test]
