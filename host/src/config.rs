@@ -141,18 +141,7 @@ struct PoolSection {
     scale_out: Option<ScaleOutName>,
     keep_alive: Option<String>,
     keep_alive_seconds: Option<f64>,
-    keep_alive_price: Option<f64>,
     launches_at_once: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum KeepAliveName {
-    #[default]
-    Ttl,
-    HybridHistogram,
-    GreedyDual,
-    LevelCost,
 }
 
 /// Section `[events]` of the file.
@@ -435,22 +424,6 @@ mod tests {
             (
                 "[pool]\nkeep_alive_seconds = -1.0",
                 "pool.keep_alive_seconds: -1 is not a length of time in seconds",
-            ),
-            (
-                "[pool]\nkeep_alive = 'greedy-dual'",
-                "pool.keep_alive: greedy-dual ends instances only for want of memory: set a memory budget as well",
-            ),
-            (
-                "[pool]\nkeep_alive = 'level-cost'\nkeep_alive_price = 0.0",
-                "pool.keep_alive: the price of level-cost must be above 0",
-            ),
-            (
-                "[pool]\nkeep_alive = 'level-cost'\nkeep_alive_seconds = 60",
-                "pool.keep_alive_seconds: only keep_alive = \"ttl\" has one",
-            ),
-            (
-                "[pool]\nkeep_alive_price = 0.1",
-                "pool.keep_alive_price: only keep_alive = \"level-cost\" has one",
             ),
             (
                 "[pool]\nqueue_timeout_seconds = nan",

@@ -54,7 +54,7 @@ impl Config {
         must(self.account_concurrency > 0, "account_concurrency", "must be at least 1")?;
         must(self.memory_budget != Some(MemoryMib(0)), "memory_budget", "must be at least 1 MiB")?;
         let waits = self.queue != QueuePolicy::Wait { max_waiters: 0 };
-        must(waits, "queue", "max_waiters must be at least 1: even the first instance takes time to start")?;
+        must(waits, "max_waiters", "must be at least 1: even the first instance takes time to start")?;
         self.keep_alive.check()?;
         must(self.launches_at_once > 0, "launches_at_once", "must be at least 1")?;
         must(!self.backoff_min.is_zero(), "backoff_min", "must be longer than zero")?;
@@ -145,7 +145,7 @@ mod tests {
         let spoil: [(&str, Spoil); 7] = [
             ("account_concurrency", |config| config.account_concurrency = 0),
             ("memory_budget", |config| config.memory_budget = Some(MemoryMib(0))),
-            ("queue", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
+            ("max_waiters", |config| config.queue = QueuePolicy::Wait { max_waiters: 0 }),
             ("keep_alive", |config| config.keep_alive = KeepAlive::LevelCost { price: f64::NAN }),
             ("launches_at_once", |config| config.launches_at_once = 0),
             ("backoff_min", |config| config.backoff_min = Duration::ZERO),
