@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each measured here and now.
 
 mod pool;
+mod rie;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,6 +33,8 @@ enum What {
     Invoke,
     /// Decisions of the pool and of its driver, and a day of them in virtual time
     Pool,
+    /// The runtime interface emulator, against AWS's own
+    Rie,
 }
 
 impl Bench {
@@ -39,6 +42,7 @@ impl Bench {
         match self.what {
             What::Invoke => self.invoke(),
             What::Pool => pool::run(self.json, self.traces.as_deref()),
+            What::Rie => rie::run(self.json),
         }
     }
 
