@@ -48,7 +48,7 @@ impl World {
     }
 
     fn start(&mut self, seconds: u64) {
-        self.sandbox.started(self.at(seconds));
+        self.sandbox.started(self.at(seconds), &[]);
     }
 
     fn next(&mut self, seconds: u64) -> oneshot::Receiver<Arc<Event>> {
