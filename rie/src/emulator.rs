@@ -64,7 +64,6 @@ pub(crate) struct Order {
 impl Emulator {
     pub(crate) fn new(
         function: Function,
-        handler: String,
         admission: Admission,
         defaults: Option<Defaults>,
         runtime_api: SocketAddr,
@@ -74,7 +73,7 @@ impl Emulator {
     ) -> Self {
         Self {
             function,
-            handler,
+            handler: String::new(),
             admission,
             defaults,
             runtime_api,
@@ -86,6 +85,11 @@ impl Emulator {
             init: watch::Sender::new(None),
             changed: Notify::new(),
         }
+    }
+
+    /// With the handler that extensions are told of.
+    pub(crate) fn with_handler(self, handler: String) -> Self {
+        Self { handler, ..self }
     }
 
     /// Takes an invocation on. Its answer comes whether anybody waits for it or not.

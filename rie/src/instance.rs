@@ -44,16 +44,16 @@ impl Instance {
         let variables = &config.program.environment;
         let handler = variables.iter().find(|(name, _)| name == "_HANDLER");
         let handler = handler.map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
-        let emulator = Arc::new(Emulator::new(
+        let emulator = Emulator::new(
             config.function,
-            handler,
             config.admission,
             config.defaults,
             runtime_api.local_addr()?,
             config.stream_limit,
             Arc::new(Logs::new(config.observer)),
             Sandbox::new(config.slots, config.init_limit),
-        ));
+        );
+        let emulator = Arc::new(emulator.with_handler(handler));
         let (doors, door) = watch::channel(Door::Open);
         let connections = Connections::new();
         let supervisor = Supervisor {
