@@ -142,6 +142,7 @@ impl ProcessBackend {
         };
         let engine = interpreter.as_deref().map_or(Engine::Itself, Engine::Interpreter);
         let log = Arc::new(Log::default());
+        let extensions = place.opt.join("extensions");
         let chronicle = Chronicle {
             record: record.clone(),
             folder,
@@ -155,10 +156,12 @@ impl ProcessBackend {
                 name: spec.function.clone(),
                 version: spec.version.clone(),
                 memory_mb: spec.memory_mb,
+                account_id: spec.function_arn.split(':').nth(4).map(str::to_owned),
             },
             slots: spec.slots.max(1) as usize,
             init_limit: Duration::from_millis(spec.init_timeout_ms),
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
+            extensions: Some(extensions),
             stream_limit: InstanceConfig::STREAM_LIMIT,
             listen: ([127, 0, 0, 1], 0).into(),
             runtime_api: ([127, 0, 0, 1], 0).into(),

@@ -100,7 +100,7 @@ pub(crate) struct Chronicle {
 impl Observer for Chronicle {
     fn line(&self, line: Line<'_>) {
         let stream = match line.origin {
-            Origin::Stdout => LogStreamKind::STDOUT,
+            Origin::Stdout | Origin::Extension => LogStreamKind::STDOUT,
             Origin::Stderr => LogStreamKind::STDERR,
             Origin::Platform => LogStreamKind::PLATFORM,
         };
@@ -115,6 +115,14 @@ impl Observer for Chronicle {
         if let Err(error) = (Record { group, ..self.record.clone() }).write(&self.folder) {
             tracing::warn!(instance = self.record.handle, %error, "cannot write down the number of a process");
         }
+    }
+
+    fn extension_started(&self, group: i32) {
+        self.guard.born(group);
+    }
+
+    fn extension_ended(&self, group: i32) {
+        self.guard.gone(group);
     }
 
     fn process_ended(&self, exit: Exit, out_of_memory: bool) {

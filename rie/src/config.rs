@@ -28,6 +28,9 @@ pub struct InstanceConfig {
     pub listen: SocketAddr,
     /// Where the function's process finds the Runtime API; port 0 takes a free one.
     pub runtime_api: SocketAddr,
+    /// The folder with the external extensions: every executable in it is started before the function's
+    /// process, as those in `/opt/extensions` are on Lambda.
+    pub extensions: Option<PathBuf>,
     /// Who may invoke.
     pub admission: Admission,
     /// What an invocation is given that does not say it itself. Without it such an invocation is refused.
@@ -75,6 +78,8 @@ pub struct Function {
     pub version: String,
     /// Memory in MiB that it was promised: what REPORT says, not what is enforced.
     pub memory_mb: u32,
+    /// The account that it belongs to, for extensions that ask.
+    pub account_id: Option<String>,
 }
 
 /// Who may invoke.

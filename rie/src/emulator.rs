@@ -1,5 +1,7 @@
 //! What the two HTTP faces and the supervisor share: the sandbox under its lock, the logs, the measurements.
 
+mod extensions;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,8 @@ use crate::stream::{Ending, Fate, ResponseStream, StreamError};
 /// One instance, from the inside.
 pub(crate) struct Emulator {
     pub(crate) function: Function,
+    /// As extensions are told it.
+    pub(crate) handler: String,
     pub(crate) admission: Admission,
     pub(crate) defaults: Option<Defaults>,
     pub(crate) runtime_api: SocketAddr,
@@ -33,6 +37,8 @@ pub(crate) struct Emulator {
     sandbox: Mutex<Sandbox>,
     /// The process that runs, or the last one that did.
     probe: Mutex<Option<Probe>>,
+    /// Those of the external extensions that run.
+    companions: Mutex<Vec<Group>>,
     init: watch::Sender<Option<Init>>,
     /// Something happened that the supervisor must know of.
     changed: Notify,
@@ -67,6 +73,7 @@ impl Emulator {
     ) -> Self {
         Self {
             function,
+            handler: String::new(),
             admission,
             defaults,
             runtime_api,
@@ -74,9 +81,15 @@ impl Emulator {
             logs,
             sandbox: Mutex::new(sandbox),
             probe: Mutex::new(None),
+            companions: Mutex::default(),
             init: watch::Sender::new(None),
             changed: Notify::new(),
         }
+    }
+
+    /// With the handler that extensions are told of.
+    pub(crate) fn with_handler(self, handler: String) -> Self {
+        Self { handler, ..self }
     }
 
     /// Takes an invocation on. Its answer comes whether anybody waits for it or not.
@@ -149,8 +162,8 @@ impl Emulator {
     }
 
     /// Supervisor: a process is about to be started.
-    pub(crate) fn started(&self) {
-        self.sandbox().started(clock::now());
+    pub(crate) fn started(&self, extensions: &[Arc<str>]) {
+        self.sandbox().started(clock::now(), extensions);
     }
 
     /// Supervisor: the process can be listened to.
@@ -237,7 +250,7 @@ impl Emulator {
             duration,
             max_memory_bytes: probe.map_or(0, |probe| probe.meter.peak()),
             init: invocation.init,
-            fault: fault.map(|fault| fault.kind),
+            fault: fault.map(|fault| fault.kind.clone()),
         };
         self.logs.invocation(id, &report::end(id));
         self.logs.invocation(id, &report.line(&self.function, id));

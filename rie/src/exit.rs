@@ -22,6 +22,17 @@ impl From<ExitStatus> for Exit {
     }
 }
 
+impl Exit {
+    /// As in the message of an `Extension.Crash`.
+    pub(crate) fn how(self) -> String {
+        let words = self.to_string();
+        match words.strip_prefix("Runtime exited with error: ") {
+            Some(how) => how.to_owned(),
+            None => "exit status 0".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Exit {
     /// As in the message of a `Runtime.ExitError`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -41,7 +41,10 @@ impl Instance {
         let listener = TcpListener::bind(config.listen).await?;
         let runtime_api = TcpListener::bind(config.runtime_api).await?;
         let address = listener.local_addr()?;
-        let emulator = Arc::new(Emulator::new(
+        let variables = &config.program.environment;
+        let handler = variables.iter().find(|(name, _)| name == "_HANDLER");
+        let handler = handler.map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
+        let emulator = Emulator::new(
             config.function,
             config.admission,
             config.defaults,
@@ -49,13 +52,15 @@ impl Instance {
             config.stream_limit,
             Arc::new(Logs::new(config.observer)),
             Sandbox::new(config.slots, config.init_limit),
-        ));
+        );
+        let emulator = Arc::new(emulator.with_handler(handler));
         let (doors, door) = watch::channel(Door::Open);
         let connections = Connections::new();
         let supervisor = Supervisor {
             emulator: emulator.clone(),
             program: config.program,
             memory_limit: config.memory_limit,
+            extensions: config.extensions,
             connections: connections.clone(),
         };
         let (life, alive) = watch::channel(());
@@ -105,9 +110,17 @@ impl Instance {
         self.group().map(Group::id)
     }
 
-    /// What the process and those that it started use.
+    /// Numbers of all processes that the instance itself started and still waits for.
+    pub fn own_processes(&self) -> Vec<i32> {
+        self.groups().map(Group::id).collect()
+    }
+
+    /// What the process, the extensions and those that they started use.
     pub fn usage(&self) -> Usage {
-        self.group().map(Usage::of).unwrap_or_default()
+        self.groups().map(Usage::of).fold(Usage::default(), |sum, one| Usage {
+            memory_bytes: sum.memory_bytes + one.memory_bytes,
+            cpu: sum.cpu + one.cpu,
+        })
     }
 
     /// The most memory that the process was seen to use, in bytes.
@@ -126,9 +139,11 @@ impl Instance {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group() {
-            group.signal(signal);
-        }
+        self.groups().for_each(|group| group.signal(signal));
+    }
+
+    fn groups(&self) -> impl Iterator<Item = Group> {
+        self.group().into_iter().chain(self.emulator.companions())
     }
 
     fn group(&self) -> Option<Group> {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Instant;
 use crate::exit::Exit;
+use crate::extensions::Failure;
 use crate::outcome::{Fault, Outcome};
 use crate::payload::Payload;
 use crate::stream::{Ending, ResponseStream};
@@ -67,6 +68,8 @@ pub(crate) enum Health {
 pub(crate) enum ProcessEnd {
     Exited(Exit),
     NotStarted(String),
+    /// It was ended because an extension had.
+    Extension(Failure),
 }
 
 impl fmt::Display for ProcessEnd {
@@ -74,6 +77,7 @@ impl fmt::Display for ProcessEnd {
         match self {
             Self::Exited(exit) => exit.fmt(f),
             Self::NotStarted(reason) => f.write_str(reason),
+            Self::Extension(failure) => write!(f, "{}: {}", failure.error_type, failure.message),
         }
     }
 }
@@ -88,6 +92,7 @@ impl Invocation {
         let fault = match end {
             ProcessEnd::Exited(exit) => Fault::exit(&self.id, *exit),
             ProcessEnd::NotStarted(reason) => Fault::not_started(&self.id, reason),
+            ProcessEnd::Extension(failure) => Fault::extension(&self.id, failure),
         };
         (self, Outcome::Fault(fault))
     }

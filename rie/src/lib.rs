@@ -16,12 +16,14 @@ mod log;
 
 mod emulator;
 mod exit;
+mod extensions;
 mod invocation;
 mod outcome;
 mod payload;
 mod report;
 mod sandbox;
 
+mod extension_api;
 mod protocol;
 mod runtime_api;
 mod server;

@@ -20,6 +20,16 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (group, runtime_api);
     }
 
+    /// An external extension was started: it leads a group of this number.
+    fn extension_started(&self, group: i32) {
+        let _ = group;
+    }
+
+    /// An external extension and its group ended.
+    fn extension_ended(&self, group: i32) {
+        let _ = group;
+    }
+
     /// The function's process and its group ended; the instance starts a new one when it needs it. `out_of_memory` says
     /// that it was killed for its memory.
     fn process_ended(&self, exit: Exit, out_of_memory: bool) {
@@ -45,6 +55,8 @@ pub enum Origin {
     Stdout,
     /// The function or its runtime, on standard error.
     Stderr,
+    /// An external extension.
+    Extension,
     /// The emulator: START, END, REPORT and the like.
     Platform,
 }

@@ -1,11 +1,13 @@
 //! What an invocation came to, with the exact bodies that AWS answers.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::exit::Exit;
+use crate::extensions::Failure;
 use crate::payload::Payload;
 use crate::stream::StreamError;
 
@@ -33,7 +35,7 @@ pub(crate) struct Fault {
 }
 
 /// The error type of a [`Fault`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     Exit,
     Timeout,
@@ -42,11 +44,13 @@ pub(crate) enum FaultKind {
     InvalidResponseMode,
     TruncatedResponse,
     Shutdown,
+    /// An extension crashed, or reported an error of this type.
+    Extension(Arc<str>),
 }
 
 impl FaultKind {
     /// As in `errorType`.
-    pub(crate) const fn error_type(self) -> &'static str {
+    pub(crate) fn error_type(&self) -> &str {
         match self {
             Self::Exit => "Runtime.ExitError",
             Self::Timeout => "Sandbox.Timedout",
@@ -55,11 +59,12 @@ impl FaultKind {
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader",
             Self::TruncatedResponse => "Runtime.TruncatedResponse",
             Self::Shutdown => "Sandbox.Failure",
+            Self::Extension(error_type) => error_type,
         }
     }
 
     /// As in the REPORT line; absent where AWS counts the invocation as one that the function answered.
-    pub(crate) const fn status(self) -> Option<&'static str> {
+    pub(crate) fn status(&self) -> Option<&'static str> {
         match self {
             Self::Timeout => Some("timeout"),
             Self::ResponseTooLarge => None,
@@ -67,7 +72,8 @@ impl FaultKind {
             | Self::InvalidEntrypoint
             | Self::InvalidResponseMode
             | Self::TruncatedResponse
-            | Self::Shutdown => Some("error"),
+            | Self::Shutdown
+            | Self::Extension(_) => Some("error"),
         }
     }
 }
@@ -98,6 +104,11 @@ impl Fault {
         Self::of_request(FaultKind::Shutdown, request_id, "the instance was shut down")
     }
 
+    /// An extension ended, and the sandbox with it.
+    pub(crate) fn extension(request_id: &str, failure: &Failure) -> Self {
+        Self::of_request(FaultKind::Extension(failure.error_type.clone()), request_id, &failure.message)
+    }
+
     /// The response is over the limit.
     pub(crate) fn response_too_large(limit: u64) -> Self {
         let message = format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).");
@@ -120,7 +131,7 @@ impl Fault {
 
     /// What the log says of it, above the END line.
     pub(crate) fn lines(&self, request_id: &str) -> Vec<String> {
-        match self.kind {
+        match &self.kind {
             FaultKind::Timeout => {
                 let what = self.message.rsplit_once("Error: ").map_or(&*self.message, |(_, what)| what);
                 vec![format!("{request_id} {what}")]
@@ -132,13 +143,14 @@ impl Fault {
 
     /// The body of the answer.
     pub(crate) fn body(&self) -> String {
-        let (error_type, message) = (self.kind.error_type(), serde_json::Value::from(self.message.as_str()));
-        match self.kind {
+        let (error_type, message) =
+            (serde_json::Value::from(self.kind.error_type()), serde_json::Value::from(self.message.as_str()));
+        match &self.kind {
             // AWS puts the members of this one in the other order.
             FaultKind::ResponseTooLarge => {
-                format!(r#"{{"errorMessage":{message},"errorType":"{error_type}"}}"#)
+                format!(r#"{{"errorMessage":{message},"errorType":{error_type}}}"#)
             }
-            _ => format!(r#"{{"errorType":"{error_type}","errorMessage":{message}}}"#),
+            _ => format!(r#"{{"errorType":{error_type},"errorMessage":{message}}}"#),
         }
     }
 }

@@ -29,9 +29,9 @@ pub(crate) struct Writers {
 
 impl Output {
     /// Must be called on a runtime. [`pump`](Self::pump) must run for the lines to flow.
-    pub(crate) fn open(logs: Arc<Logs>) -> io::Result<(Self, Writers)> {
-        let (stdout, stdout_writer) = Stream::open(Origin::Stdout)?;
-        let (stderr, stderr_writer) = Stream::open(Origin::Stderr)?;
+    pub(crate) fn open(logs: Arc<Logs>, [stdout, stderr]: [Origin; 2]) -> io::Result<(Self, Writers)> {
+        let (stdout, stdout_writer) = Stream::open(stdout)?;
+        let (stderr, stderr_writer) = Stream::open(stderr)?;
         Ok((
             Self { logs, streams: [stdout, stderr] },
             Writers { stdout: stdout_writer, stderr: stderr_writer },
@@ -143,6 +143,8 @@ mod tests {
     use super::*;
     use crate::log::{Line, Observer};
 
+    const BOTH: [Origin; 2] = [Origin::Stdout, Origin::Stderr];
+
     #[derive(Default)]
     struct Seen(Mutex<Vec<(Origin, String)>>);
 
@@ -155,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn draining_passes_on_whole_lines_and_the_beginning_of_one() {
         let seen = Arc::new(Seen::default());
-        let (output, mut writers) = Output::open(Arc::new(Logs::new(Arc::new(seen.clone())))).unwrap();
+        let (output, mut writers) = Output::open(Arc::new(Logs::new(Arc::new(seen.clone()))), BOTH).unwrap();
         writers.stdout.write_all(b"one\n\ntwo\nth").unwrap();
         writers.stderr.write_all(b"bad \xff byte\n").unwrap();
         output.drain();
@@ -170,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_pump_ends_with_the_writers_and_passes_on_the_last_line() {
         let seen = Arc::new(Seen::default());
-        let (output, mut writers) = Output::open(Arc::new(Logs::new(Arc::new(seen.clone())))).unwrap();
+        let (output, mut writers) = Output::open(Arc::new(Logs::new(Arc::new(seen.clone()))), BOTH).unwrap();
         writers.stdout.write_all(b"a\nlast").unwrap();
         drop(writers);
         Arc::new(output).pump().await;

@@ -1,6 +1,7 @@
 //! The function's process, or rather the group of processes that it leads.
 
 mod before_exec;
+pub(crate) mod companions;
 mod spawner;
 pub(crate) mod usage;
 
@@ -18,7 +19,7 @@ use tokio::process::{Child, Command};
 
 use crate::config::{Confinement, Program};
 use crate::exit::Exit;
-use crate::log::Logs;
+use crate::log::{Logs, Origin};
 use crate::output::Output;
 
 /// A running process and its group. Dropping it kills the group.
@@ -37,9 +38,10 @@ impl Process {
     pub(crate) async fn start(
         program: &Program,
         runtime_api: SocketAddr,
+        origins: [Origin; 2],
         logs: Arc<Logs>,
     ) -> io::Result<(Self, Arc<Output>)> {
-        let (output, writers) = Output::open(logs)?;
+        let (output, writers) = Output::open(logs, origins)?;
         let mut command = std::process::Command::new(&program.path);
         command
             .args(&program.arguments)

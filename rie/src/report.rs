@@ -41,9 +41,9 @@ impl Report {
         if let Some(init) = self.init {
             let _ = write!(line, "Init Duration: {:.2} ms\t", milliseconds(init));
         }
-        if let Some((kind, status)) = self.fault.and_then(|kind| Some((kind, kind.status()?))) {
+        if let Some((kind, status)) = self.fault.as_ref().and_then(|kind| Some((kind, kind.status()?))) {
             let _ = write!(line, "Status: {status}");
-            if kind != FaultKind::Timeout {
+            if *kind != FaultKind::Timeout {
                 let _ = write!(line, "\tError Type: {}", kind.error_type());
             }
         }
@@ -67,7 +67,8 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     fn report(init: Option<u64>, fault: Option<FaultKind>) -> String {
-        let function = Function { name: "f".into(), version: "$LATEST".into(), memory_mb: 128 };
+        let function =
+            Function { name: "f".into(), version: "$LATEST".into(), memory_mb: 128, account_id: None };
         let report = Report {
             duration: Duration::from_micros(3010),
             max_memory_bytes: 36 * MIB - 1,

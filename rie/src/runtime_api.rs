@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 
 use crate::emulator::{self, Emulator};
+use crate::extension_api;
 use crate::invocation::ResponseMode;
 use crate::outcome::{Fault, MAX_RESPONSE, Outcome};
 use crate::payload::{Payload, ReadError};
@@ -70,6 +71,11 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
     let (head, body) = request.into_parts();
+    if let Some(route) =
+        extension_api::Route::of(head.uri.path()).filter(|route| head.method == route.method())
+    {
+        return Ok(extension_api::answer(&caller.emulator, route, &head.headers, body).await);
+    }
     Ok(match Route::of(head.uri.path()) {
         Some(route) if head.method == route.method() => match route {
             Route::Ping => Response::new(Reply::Whole("pong".into())),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock::Instant;
+use crate::extension_api;
+use crate::extensions::Extensions;
 use crate::init::{Init, InitOutcome};
 use crate::invocation::{Answer, Caller, Event, Invocation, ProcessEnd, ResponseMode};
 use crate::outcome::{Fault, Outcome};
@@ -67,6 +69,7 @@ pub(crate) struct Sandbox {
     pollers: VecDeque<oneshot::Sender<Arc<Event>>>,
     /// The id that was answered last: to answer it again is a mistake of its own.
     answered: Option<Arc<str>>,
+    pub(crate) extensions: Extensions,
     init: InitPhase,
     /// When to stop waiting for what is under way, once the instance is told to end.
     closing: Option<Instant>,
@@ -129,6 +132,8 @@ enum InitPhase {
 }
 
 impl Sandbox {
+    /// What extensions get of the shutdown's time, at least: 70 % of two seconds, as on AWS.
+    const RESERVE: Duration = Duration::from_millis(1400);
     /// How long a runtime that reported a failed init is given to end by itself.
     const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -142,6 +147,7 @@ impl Sandbox {
             running: Vec::new(),
             pollers: VecDeque::new(),
             answered: None,
+            extensions: Extensions::default(),
             init: InitPhase::Pending,
             closing: None,
             armed: None,
@@ -150,6 +156,14 @@ impl Sandbox {
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    pub(crate) fn has_several_slots(&self) -> bool {
+        self.slots > 1
+    }
+
+    pub(crate) fn closing_deadline(&self) -> Option<Instant> {
+        self.closing
     }
 
     /// Whether an invocation would be accepted.
@@ -178,20 +192,18 @@ impl Sandbox {
         if generation != self.generation {
             return Err(OutOfOrder::State("Ended"));
         }
-        let init = match self.phase {
-            Phase::Starting { since } => {
-                self.phase = Phase::Serving(Restart::OnDemand);
-                self.init_ended(now, since, InitOutcome::Ready)
-            }
-            Phase::Serving(_) | Phase::Retiring { end: Retirement::WhenIdle, .. } => None,
+        match self.phase {
+            Phase::Starting { .. }
+            | Phase::Serving(_)
+            | Phase::Retiring { end: Retirement::WhenIdle, .. } => {}
             Phase::Retiring { .. } | Phase::Down(_) | Phase::Ended => {
                 return Err(OutOfOrder::State(self.state_name()));
             }
-        };
+        }
         match (&*self.running, self.slots) {
             // A runtime that asks again instead of answering gets the same invocation again.
             ([Running { stage: Stage::Delivered, invocation }], 1) => {
-                return Ok((Next::Now(invocation.event.clone()), init));
+                return Ok((Next::Now(invocation.event.clone()), None));
             }
             ([_], 1) => {
                 return Err(OutOfOrder::State(self.state_name()));
@@ -200,8 +212,35 @@ impl Sandbox {
         }
         let (poller, receiver) = oneshot::channel();
         self.pollers.push_back(poller);
-        self.deliver();
+        let init = self.advance(now);
         Ok((Next::Later(receiver), init))
+    }
+
+    /// Whether the process is in its init, and its runtime has not asked for an invocation yet.
+    pub(crate) fn is_initialising(&self) -> bool {
+        matches!(self.phase, Phase::Starting { .. }) && self.pollers.is_empty()
+    }
+
+    /// The runtime or an extension asks for what is next: the init may be over, or the invocation before.
+    pub(crate) fn advance(&mut self, now: Instant) -> Option<Init> {
+        let init = match self.phase {
+            Phase::Starting { since } if !self.pollers.is_empty() && self.extensions.are_ready() => {
+                self.phase = Phase::Serving(Restart::OnDemand);
+                self.init_ended(now, since, InitOutcome::Ready)
+            }
+            _ => None,
+        };
+        self.deliver();
+        init
+    }
+
+    /// Why extensions are told to end, in AWS's words.
+    pub(crate) fn shutdown_reason(&self) -> &'static str {
+        match (self.closing, &self.phase) {
+            (_, Phase::Retiring { end: Retirement::WhenIdle, .. }) => "timeout",
+            (Some(_), _) if self.extensions.failure().is_none() => "spindown",
+            _ => "failure",
+        }
     }
 
     /// The runtime begins to answer.
@@ -277,6 +316,9 @@ impl Sandbox {
         reason: &str,
     ) -> Result<(Ended, Option<Init>), OutOfOrder> {
         let Phase::Starting { since } = self.phase else { return Err(OutOfOrder::State(self.state_name())) };
+        if !self.pollers.is_empty() {
+            return Err(OutOfOrder::State(self.state_name()));
+        }
         if generation != self.generation {
             return Err(OutOfOrder::State("Ended"));
         }
@@ -286,9 +328,10 @@ impl Sandbox {
         Ok((self.waiting.drain(..).map(|invocation| (invocation, reported())).collect(), init))
     }
 
-    /// The supervisor begins to start a process.
-    pub(crate) fn started(&mut self, now: Instant) {
+    /// The supervisor begins to start a process, and these external extensions before it.
+    pub(crate) fn started(&mut self, now: Instant, extensions: &[Arc<str>]) {
         self.generation += 1;
+        self.extensions = Extensions::expecting(extensions);
         self.pollers.clear();
         self.phase = Phase::Starting { since: now };
     }
@@ -297,6 +340,8 @@ impl Sandbox {
     pub(crate) fn gone(&mut self, now: Instant, end: &ProcessEnd) -> (Ended, Option<Init>) {
         let mut ended: Ended = Vec::new();
         let mut init = None;
+        let failed = self.extensions.failure().cloned().map(ProcessEnd::Extension);
+        let end = failed.as_ref().unwrap_or(end);
         ended.extend(self.running.drain(..).map(|running| running.invocation.ended_by(end)));
         let restart = match self.phase {
             Phase::Starting { since } => {
@@ -339,7 +384,7 @@ impl Sandbox {
 
     fn next_step(&mut self, now: Instant) -> (Step, Ended) {
         let idle = self.running.is_empty() && self.waiting.is_empty();
-        match (&self.phase, self.closing) {
+        match (&self.phase, self.closing_runtime()) {
             (Phase::Ended, _) => (Step::End, Vec::new()),
             (Phase::Down(_), Some(_)) => {
                 self.phase = Phase::Ended;
@@ -353,6 +398,7 @@ impl Sandbox {
                 let wanted = *restart == Restart::AtOnce || !self.waiting.is_empty();
                 (if wanted { Step::Start } else { Step::Wait(None) }, Vec::new())
             }
+            _ if self.extensions.failure().is_some() => (Step::Kill, Vec::new()),
             (_, Some(deadline)) if now >= deadline => (Step::Kill, Vec::new()),
             (_, Some(deadline)) if idle => (Step::Terminate(deadline), Vec::new()),
             (Phase::Retiring { end: Retirement::WhenIdle, .. }, _) if self.running.is_empty() => {
@@ -373,7 +419,15 @@ impl Sandbox {
             _ => None,
         };
         let invocations = self.invocations().map(Invocation::deadline);
-        invocations.chain(phase).chain(self.closing).min()
+        let overdue = if self.running.is_empty() { self.extensions.overdue_at() } else { None };
+        invocations.chain(phase).chain(overdue).chain(self.closing_runtime()).min()
+    }
+
+    /// When the runtime must be gone: extensions are told to end after it, and need time for it.
+    fn closing_runtime(&self) -> Option<Instant> {
+        let deadline = self.closing?;
+        let reserve = if self.extensions.has_external() { Self::RESERVE } else { Duration::ZERO };
+        Some(deadline.checked_sub(reserve).unwrap_or(deadline))
     }
 
     fn invocations(&self) -> impl Iterator<Item = &Invocation> {
@@ -383,7 +437,8 @@ impl Sandbox {
     /// Ends the invocations that are overdue, and with them the process that does not get on with them.
     fn expire(&mut self, now: Instant) -> Ended {
         let overdue = |invocation: &Invocation| invocation.deadline() <= now;
-        if !self.invocations().any(overdue) {
+        let stuck = self.running.is_empty() && self.extensions.overdue_at().is_some_and(|time| time <= now);
+        if !stuck && !self.invocations().any(overdue) {
             return Vec::new();
         }
         let (late, waiting) = std::mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(overdue);
@@ -425,11 +480,18 @@ impl Sandbox {
 
     /// Brings those who wait and those who ask together. A poller that has hung up is passed over.
     fn deliver(&mut self) {
-        while matches!(self.phase, Phase::Serving(_)) && !self.waiting.is_empty() {
+        while matches!(self.phase, Phase::Serving(_))
+            && !self.waiting.is_empty()
+            && self.extensions.are_ready()
+        {
             let Some(poller) = self.pollers.pop_front() else { break };
             let Some(invocation) = self.waiting.pop_front() else { break };
             match poller.send(invocation.event.clone()) {
-                Ok(()) => self.running.push(Running { invocation, stage: Stage::Delivered }),
+                Ok(()) => {
+                    let notice = extension_api::invoke_event(&invocation.id, &invocation.event.headers);
+                    self.extensions.invoke(&notice, invocation.deadline());
+                    self.running.push(Running { invocation, stage: Stage::Delivered });
+                }
                 Err(_) => self.waiting.push_front(invocation),
             }
         }
@@ -438,7 +500,7 @@ impl Sandbox {
     /// What AWS calls the state that the runtime is in.
     fn state_name(&self) -> &'static str {
         match (&self.phase, self.running.first()) {
-            (Phase::Starting { .. }, _) => "Started",
+            (Phase::Starting { .. }, _) if self.pollers.is_empty() => "Started",
             (Phase::Retiring { end: Retirement::At(_), .. }, _) => "InitError",
             (_, Some(Running { stage: Stage::Responding | Stage::Streaming, .. })) => "InvocationResponse",
             (_, Some(Running { stage: Stage::Delivered, .. })) => "Running",
@@ -449,116 +511,4 @@ impl Sandbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-
-    use super::*;
-    use crate::exit::Exit;
-    use crate::payload::Payload;
-
-    /// A sandbox with one slot and an init limit of 10 s, in a time that only moves when it is told to.
-    struct World {
-        sandbox: Sandbox,
-        zero: Instant,
-        answers: Vec<oneshot::Receiver<Answer>>,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let sandbox = Sandbox::new(1, Duration::from_secs(10));
-            Self { sandbox, zero: crate::clock::now(), answers: Vec::new() }
-        }
-
-        fn at(&self, seconds: u64) -> Instant {
-            self.zero + Duration::from_secs(seconds)
-        }
-
-        /// An invocation with a timeout of 3 s.
-        fn accept(&mut self, seconds: u64) -> Result<bool, Refusal> {
-            self.sandbox.admits()?;
-            let (answer, receiver) = oneshot::channel();
-            self.answers.push(receiver);
-            Ok(self.sandbox.accept(Invocation {
-                id: "id".into(),
-                event: Arc::new(Event { headers: HeaderMap::new(), payload: Payload::default() }),
-                begun: self.at(seconds),
-                timeout: Duration::from_secs(3),
-                init: None,
-                caller: Caller::Waiting(answer, ResponseMode::Buffered),
-            }))
-        }
-
-        fn step(&mut self, seconds: u64) -> (Step, usize, Option<InitOutcome>) {
-            let (step, ended, init) = self.sandbox.step(self.at(seconds));
-            (step, ended.len(), init.map(|init| init.outcome))
-        }
-
-        fn exit(&mut self, seconds: u64) -> usize {
-            self.sandbox.gone(self.at(seconds), &ProcessEnd::Exited(Exit::Status(1))).0.len()
-        }
-
-        fn start(&mut self, seconds: u64) {
-            self.sandbox.started(self.at(seconds));
-        }
-
-        fn next(&mut self, seconds: u64) -> oneshot::Receiver<Arc<Event>> {
-            match self.sandbox.next(self.at(seconds), self.sandbox.generation()).unwrap() {
-                (Next::Later(receiver), _) => receiver,
-                (Next::Now(_), _) => panic!("an invocation was delivered twice"),
-            }
-        }
-    }
-
-    #[test]
-    fn the_init_phase_has_a_limit_and_a_process_that_failed_it_is_only_started_again_on_demand() {
-        let mut world = World::new();
-        assert_eq!(world.step(0), (Step::Start, 0, None));
-        world.start(0);
-        assert_eq!(world.step(0), (Step::Wait(Some(world.at(10))), 0, None));
-        assert_eq!(world.step(10), (Step::Kill, 0, Some(InitOutcome::TimedOut)));
-        assert_eq!(world.exit(11), 0);
-        assert_eq!(world.step(11), (Step::Wait(None), 0, None));
-        assert_eq!(world.accept(20), Ok(true), "the supervisor must be woken");
-        assert_eq!(world.step(20), (Step::Start, 0, None));
-        world.start(20);
-        assert_eq!(world.step(20), (Step::Wait(Some(world.at(23))), 0, None), "the timeout rules now");
-        assert_eq!(world.step(23), (Step::Kill, 1, None));
-    }
-
-    #[test]
-    fn what_was_not_delivered_survives_the_process_before_it() {
-        let mut world = World::new();
-        world.start(0);
-        let poll = world.next(0);
-        world.accept(1).unwrap();
-        drop(poll);
-        assert!(world.sandbox.finish("id").is_some());
-        world.accept(1).unwrap();
-        assert_eq!(world.exit(1), 0, "it waits for the next process");
-        assert_eq!(world.step(1), (Step::Start, 0, None));
-        world.start(1);
-        let mut poll = world.next(2);
-        assert!(poll.try_recv().is_ok());
-        assert_eq!(world.exit(2), 1);
-        assert_eq!(world.step(2), (Step::Wait(None), 0, None), "this process has not served any");
-    }
-
-    #[test]
-    fn one_slot_takes_one_invocation_and_a_poller_that_hung_up_takes_none() {
-        let mut world = World::new();
-        world.start(0);
-        drop(world.next(0));
-        let mut poll = world.next(0);
-        assert_eq!(world.accept(0), Ok(true));
-        assert!(poll.try_recv().is_ok(), "the poller that is left gets it");
-        assert_eq!(world.accept(0), Err(Refusal::Busy));
-        world.sandbox.close(world.at(9));
-        assert_eq!(world.accept(0), Err(Refusal::ShuttingDown));
-        assert_eq!(world.step(1), (Step::Wait(Some(world.at(3))), 0, None));
-        assert!(world.sandbox.finish("id").is_some());
-        assert_eq!(world.step(1), (Step::Terminate(world.at(9)), 0, None));
-        assert_eq!(world.step(9), (Step::Kill, 0, None));
-        world.exit(9);
-        assert_eq!(world.step(9), (Step::End, 0, None));
-    }
-}
+mod tests;

@@ -92,7 +92,11 @@ impl StreamError {
 
     pub(crate) fn of_fault(fault: &Fault) -> Self {
         let body = HeaderValue::try_from(BASE64.encode(fault.body())).ok();
-        Self { error_type: HeaderValue::from_static(fault.kind.error_type()), body }
+        Self {
+            error_type: HeaderValue::from_str(fault.kind.error_type())
+                .unwrap_or(HeaderValue::from_static("Extension.Error")),
+            body,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one task that owns the process: it starts it, watches it, ends it and starts it again.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use crate::config::Program;
 use crate::emulator::{Emulator, Probe};
 use crate::exit::Exit;
 use crate::invocation::ProcessEnd;
+use crate::log::Origin;
 use crate::memory::MemoryWatch;
-use crate::process::Process;
+use crate::process::companions::{self, Companions};
 use crate::process::usage::Meter;
+use crate::process::{Group, Process};
 use crate::sandbox::Step;
 use crate::server::Connections;
 
@@ -23,6 +26,8 @@ pub(crate) struct Supervisor {
     pub(crate) emulator: Arc<Emulator>,
     pub(crate) program: Program,
     pub(crate) memory_limit: Option<u64>,
+    /// The folder of the external extensions.
+    pub(crate) extensions: Option<PathBuf>,
     /// Those of the Runtime API.
     pub(crate) connections: Connections,
 }
@@ -46,17 +51,61 @@ impl Supervisor {
     }
 
     async fn run_process(&self) {
-        self.emulator.started();
-        let end = match self.start().await {
-            Ok((process, probe)) => ProcessEnd::Exited(self.watch(process, &probe).await),
-            Err(error) => ProcessEnd::NotStarted(self.not_started(&error)),
-        };
+        let extensions = self.extensions.as_deref().map(companions::find).unwrap_or_default();
+        let names: Vec<_> = extensions.iter().map(|(name, _)| name.clone()).collect();
+        self.emulator.started(&names);
+        let mut companions = Companions::default();
+        let end = self.run_beside(&mut companions, extensions).await;
+        let reason = self.emulator.shutdown_reason();
         self.emulator.gone(&end);
+        let (told, deadline) = self.emulator.shut_extensions_down(reason);
+        companions.end(&told, deadline, |group, _| self.emulator.companion_ended(group)).await;
+    }
+
+    /// Starts the extensions, then the function's process, and returns how that ended.
+    async fn run_beside(
+        &self,
+        companions: &mut Companions,
+        extensions: Vec<(Arc<str>, PathBuf)>,
+    ) -> ProcessEnd {
+        for (name, path) in extensions {
+            let (logs, address) = (self.emulator.logs.clone(), self.emulator.runtime_api);
+            match companions.start(name.clone(), path, &self.program, address, logs).await {
+                Ok(group) => self.emulator.companion_started(group),
+                Err(error) => self.emulator.extension_not_started(&name, &error.to_string()),
+            }
+        }
+        if !self.registered(companions).await {
+            return ProcessEnd::NotStarted("the extensions did not get so far as to register".to_owned());
+        }
+        match self.start().await {
+            Ok((process, probe)) => ProcessEnd::Exited(self.watch(process, &probe, companions).await),
+            Err(error) => ProcessEnd::NotStarted(self.not_started(&error)),
+        }
+    }
+
+    /// Waits for the external extensions to register. Returns whether they did.
+    async fn registered(&self, companions: &mut Companions) -> bool {
+        while !self.emulator.extensions_are_registered() {
+            let Step::Wait(until) = self.emulator.step() else { return false };
+            tokio::select! {
+                (name, group, exit) = companions.exited() => self.crashed(&name, group, exit),
+                () = self.rest(until) => {}
+            }
+        }
+        true
+    }
+
+    fn crashed(&self, name: &str, group: Group, exit: Exit) {
+        self.emulator.companion_ended(group);
+        self.emulator.extension_crashed(name, exit);
     }
 
     async fn start(&self) -> io::Result<(Process, Probe)> {
         let logs = self.emulator.logs.clone();
-        let (process, output) = Process::start(&self.program, self.emulator.runtime_api, logs).await?;
+        let origins = [Origin::Stdout, Origin::Stderr];
+        let (process, output) =
+            Process::start(&self.program, self.emulator.runtime_api, origins, logs).await?;
         let meter = Arc::new(Meter::new(process.group())?);
         let probe = Probe { group: process.group(), output, meter };
         self.emulator.attach(probe.clone());
@@ -78,7 +127,7 @@ impl Supervisor {
     }
 
     /// Until the process is gone, and what it sent before has arrived.
-    async fn watch(&self, mut process: Process, probe: &Probe) -> Exit {
+    async fn watch(&self, mut process: Process, probe: &Probe, companions: &mut Companions) -> Exit {
         let mut asked = Asked::Nothing;
         let mut memory = MemoryWatch::new(self.memory_limit, probe.meter.clone());
         let exit = loop {
@@ -95,6 +144,7 @@ impl Supervisor {
             };
             tokio::select! {
                 exit = process.wait() => break exit,
+                (name, group, exit) = companions.exited() => self.crashed(&name, group, exit),
                 () = self.rest(until) => {}
                 () = memory.exceeded(&self.emulator) => {
                     process.group().signal(Signal::SIGKILL);

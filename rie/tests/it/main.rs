@@ -3,6 +3,7 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "scripts are all quoted in the same way")]
 
 mod binary;
+mod extensions;
 mod life;
 mod outcomes;
 mod protocol;

@@ -11,7 +11,9 @@ impl Observer for Console {
     fn line(&self, line: Line<'_>) {
         // If nobody reads the log, the function runs on without one.
         drop(match line.origin {
-            Origin::Stdout | Origin::Platform => writeln!(std::io::stdout().lock(), "{}", line.text),
+            Origin::Stdout | Origin::Extension | Origin::Platform => {
+                writeln!(std::io::stdout().lock(), "{}", line.text)
+            }
             Origin::Stderr => writeln!(std::io::stderr().lock(), "{}", line.text),
         });
     }

@@ -18,7 +18,7 @@ pub(crate) fn adopt(instance: Arc<Instance>) -> Option<JoinHandle<()>> {
     Some(tokio::spawn(async move {
         while ended.recv().await.is_some() {
             while let Some(orphan) =
-                ended_child().filter(|child| Some(child.as_raw()) != instance.process_id())
+                ended_child().filter(|child| !instance.own_processes().contains(&child.as_raw()))
             {
                 // It has ended, so that this does not wait.
                 let _ = waitpid(orphan, None);

@@ -68,6 +68,7 @@ impl Settings {
             name: text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("test_function").to_owned(),
             version: text("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or("$LATEST").to_owned(),
             memory_mb: number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 3008)?.try_into().unwrap_or(u32::MAX),
+            account_id: None,
         };
         Ok(Self {
             listen: address(listen, "0.0.0.0:8080")?,
@@ -105,6 +106,7 @@ impl Settings {
             slots: self.slots,
             init_limit: self.init_limit,
             memory_limit: None,
+            extensions: Some("/opt/extensions".into()),
             stream_limit: InstanceConfig::STREAM_LIMIT,
             listen: self.listen,
             runtime_api: self.runtime_api,

@@ -1,0 +1,309 @@
+//! Extensions: processes of their own, or a part of the runtime's, that are told of every invocation.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use hearth_rie::{InitOutcome, Origin};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Bench, hasty, python};
+
+/// What every scripted extension begins with. It writes what it is told into its log.
+const PREAMBLE: &str = r#"
+import http.client, json, os, sys, time
+name = os.path.basename(sys.argv[0])
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+def call(method, path, body=None, **headers):
+    headers = {"Lambda-Extension-" + key.replace("_", "-"): value for key, value in headers.items()}
+    api.request(method, "/2020-01-01/extension/" + path, json.dumps(body) if body is not None else None, headers)
+    response = api.getresponse()
+    return response.status, response.headers, json.loads(response.read() or "null")
+def register(*events):
+    status, headers, body = call("POST", "register", {"events": events}, Name=name, Accept_Feature="accountId")
+    return headers["Lambda-Extension-Identifier"], body
+def next_event():
+    return call("GET", "event/next", Identifier=id)[2]
+def say(*words):
+    print(*words, flush=True)
+"#;
+
+const FOLLOWER: &str = r#"
+id, body = register("INVOKE", "SHUTDOWN")
+say("registered", json.dumps(body))
+while True:
+    event = next_event()
+    say(event["eventType"], event.get("requestId") or event["shutdownReason"], event["deadlineMs"] > 0)
+    if event["eventType"] == "SHUTDOWN":
+        break
+"#;
+
+const RUNTIME: &str = r#"
+while True:
+    id, event, _ = next_invocation()
+    if event == "crash":
+        os._exit(7)
+    if event == "hang":
+        time.sleep(3600)
+    respond(id, event)
+"#;
+
+fn folder(extensions: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, script) in extensions {
+        let path = folder.path().join(name);
+        fs::write(&path, format!("#!{} -u\n{PREAMBLE}\n{script}", python().display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+async fn bench(runtime: &str, extensions: &Path) -> Bench {
+    Bench::python_with(runtime, |config| {
+        config.extensions = Some(extensions.to_owned());
+        config.init_limit = Duration::from_secs(60);
+        config.function.account_id = Some("000000000000".to_owned());
+        config.program.environment.push(("_HANDLER".into(), "app.handler".into()));
+    })
+    .await
+}
+
+/// What extensions wrote.
+fn said(bench: &Bench) -> Vec<String> {
+    let lines = bench.seen.lines.lock().unwrap();
+    lines.iter().filter(|(origin, _)| *origin == Origin::Extension).map(|(_, line)| line.clone()).collect()
+}
+
+#[tokio::test]
+async fn an_extension_is_told_of_invocations_and_of_the_end() {
+    let extensions = folder(&[("follower", FOLLOWER)]);
+    fs::write(extensions.path().join("notes.txt"), "not an executable").unwrap();
+    let bench = bench(RUNTIME, extensions.path()).await;
+    assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Ready);
+    let mut host = bench.host().await;
+    for id in ["1", "2"] {
+        assert_eq!(host.invoke(id, r#""x""#).await.text(), r#""x""#);
+    }
+    bench.instance.shutdown(Duration::from_secs(60)).await;
+    let identity = json!({"accountId": "000000000000", "functionName": "f", "functionVersion": "$LATEST", "handler": "app.handler"});
+    let lines = said(&bench);
+    let registered: Value = serde_json::from_str(lines[0].strip_prefix("registered ").unwrap()).unwrap();
+    assert_eq!(registered, identity);
+    assert_eq!(lines[1..], ["INVOKE 1 True", "INVOKE 2 True", "SHUTDOWN spindown True"]);
+}
+
+#[tokio::test]
+async fn the_init_ends_when_the_last_extension_asks_for_an_event() {
+    let extensions = folder(&[(
+        "late",
+        r#"
+id, _ = register("INVOKE")
+open(os.environ["GATE"]).read()
+say("through the gate")
+while True:
+    next_event()
+"#,
+    )]);
+    let gate = extensions.path().join("gate");
+    assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let path = gate.clone();
+    let runtime = format!("print('asks', flush=True)\n{RUNTIME}");
+    let bench = Bench::python_with(&runtime, |config| {
+        config.extensions = Some(extensions.path().to_owned());
+        config.init_limit = Duration::from_secs(60);
+        config.program.environment.push(("GATE".into(), path.into()));
+    })
+    .await;
+    bench.written("asks").await;
+    let mut ready = std::pin::pin!(bench.instance.ready());
+    let early = tokio::select! {
+        biased;
+        init = &mut ready => Some(init),
+        written = tokio::task::spawn_blocking(move || fs::write(gate, "go")) => {
+            written.unwrap().unwrap();
+            None
+        }
+    };
+    assert_eq!(early, None, "the extension has not asked yet");
+    assert_eq!(ready.await.outcome, InitOutcome::Ready);
+    assert_eq!(said(&bench), ["through the gate"]);
+}
+
+#[tokio::test]
+async fn a_slow_extension_delays_the_next_event_and_not_the_answer() {
+    let extensions = folder(&[(
+        "slow",
+        r#"
+id, _ = register("INVOKE")
+while True:
+    event = next_event()
+    open(os.environ["GATE"]).read()
+    say("done with", event["requestId"])
+"#,
+    )]);
+    let gate = extensions.path().join("gate");
+    assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let runtime = RUNTIME.replace("    respond", "    print('got', id, flush=True)\n    respond");
+    let path = gate.clone();
+    let bench = Bench::python_with(&runtime, |config| {
+        config.extensions = Some(extensions.path().to_owned());
+        config.init_limit = Duration::from_secs(60);
+        config.program.environment.push(("GATE".into(), path.into()));
+    })
+    .await;
+    bench.instance.ready().await;
+    let mut host = bench.host().await;
+    assert_eq!(host.invoke("1", r#""x""#).await.text(), r#""x""#, "while the extension is still busy");
+    let open = async {
+        bench.written("START RequestId: 2 Version: $LATEST").await;
+        let open = || fs::write(&gate, "go").unwrap();
+        open();
+        open();
+    };
+    let second = async { host.invoke("2", r#""y""#).await };
+    let (answer, ()) = tokio::join!(second, async {
+        tokio::task::yield_now().await;
+        open.await;
+    });
+    assert_eq!(answer.text(), r#""y""#);
+    let lines = bench.lines();
+    let place = |wanted: &str| lines.iter().position(|line| line == wanted).unwrap();
+    assert!(place("done with 1") < place("got 2"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn an_extension_that_crashes_or_reports_an_error_ends_the_sandbox() {
+    for (last_act, error_type) in [
+        ("sys.exit(3)", "Extension.Crash"),
+        (
+            r#"call("POST", "exit/error", {}, Identifier=id, Function_Error_Type="Own.Error"); time.sleep(3600)"#,
+            "Own.Error",
+        ),
+    ] {
+        let script = format!(
+            "id, _ = register('INVOKE')\nwhile True:\n    if next_event()['requestId'] == '1':\n        {last_act}\n"
+        );
+        let extensions = folder(&[("fragile", &script), ("follower", FOLLOWER)]);
+        let bench = bench(RUNTIME, extensions.path()).await;
+        bench.instance.ready().await;
+        let mut host = bench.host().await;
+        let answer = host.invoke("1", r#""hang""#).await;
+        let error: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(error["errorType"], error_type);
+        let message = error["errorMessage"].as_str().unwrap();
+        assert!(message.starts_with("RequestId: 1 Error: extension fragile: "), "{message}");
+        assert_eq!(answer.header("x-amz-function-error"), Some("Unhandled"));
+        assert_eq!(host.invoke("2", r#""again""#).await.text(), r#""again""#);
+        let failures = said(&bench).iter().filter(|line| *line == "SHUTDOWN failure True").count();
+        assert_eq!(failures, 1, "{:?}", said(&bench));
+    }
+}
+
+#[tokio::test]
+async fn an_init_that_an_extension_spoils_has_failed() {
+    for (script, reason) in [
+        ("sys.exit(3)", "Extension.Crash: extension broken: exit status 3"),
+        (
+            r#"
+id, _ = register()
+call("POST", "init/error", {}, Identifier=id, Function_Error_Type="Own.Init")
+time.sleep(3600)
+"#,
+            "Own.Init: extension broken: Own.Init",
+        ),
+    ] {
+        let extensions = folder(&[("broken", script)]);
+        let bench = bench(RUNTIME, extensions.path()).await;
+        assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Failed { reason: reason.to_owned() });
+    }
+}
+
+#[tokio::test]
+async fn extensions_are_told_why_a_sandbox_is_reset() {
+    let extensions = folder(&[("follower", FOLLOWER)]);
+    let bench = bench(RUNTIME, extensions.path()).await;
+    bench.instance.ready().await;
+    let mut host = bench.host().await;
+    assert!(host.invoke("1", r#""crash""#).await.text().contains("exit status 7"));
+    bench.written("SHUTDOWN failure True").await;
+    assert!(host.invoke("2", "null").await.text().contains("null"));
+    assert!(host.send(hasty("3", r#""hang""#)).await.text().contains("Task timed out after 1.00 seconds"));
+    bench.written("SHUTDOWN timeout True").await;
+}
+
+#[tokio::test]
+async fn calls_of_extensions_that_are_out_of_order_are_refused() {
+    let extensions = folder(&[(
+        "wrong",
+        r#"
+import uuid
+def attempt(*arguments, **headers):
+    status, _, body = call(*arguments, **headers)
+    say(status, body["errorType"])
+attempt("POST", "register", {"events": ["INVOKE"]})
+attempt("POST", "register", {"events": ["BIRTHDAY"]}, Name=name)
+attempt("POST", "register", [1], Name=name)
+attempt("POST", "register", {"events": ["SHUTDOWN"]}, Name="somebody-else")
+attempt("GET", "event/next")
+attempt("GET", "event/next", Identifier="me")
+attempt("GET", "event/next", Identifier=str(uuid.uuid4()))
+id, _ = register("INVOKE")
+attempt("POST", "register", {"events": ["INVOKE"]}, Name=name)
+attempt("POST", "init/error", {}, Identifier=id)
+next_event()
+attempt("POST", "init/error", {}, Identifier=id, Function_Error_Type="Late.Error")
+attempt("POST", "register", {"events": ["INVOKE"]}, Name="late")
+next_event()
+"#,
+    )]);
+    let bench = bench(RUNTIME, extensions.path()).await;
+    bench.instance.ready().await;
+    bench.host().await.invoke("1", "null").await;
+    bench.written("403 Extension.RegistrationClosed").await;
+    assert_eq!(
+        said(&bench),
+        [
+            "403 Extension.InvalidExtensionName",
+            "403 Extension.InvalidEventType",
+            "403 InvalidRequestFormat",
+            "403 Extension.InvalidEventType",
+            "403 Extension.MissingExtensionIdentifier",
+            "403 Extension.InvalidExtensionIdentifier",
+            "403 Extension.UnknownExtensionIdentifier",
+            "403 Extension.InvalidExtensionState",
+            "403 Extension.MissingHeader",
+            "403 Extension.InvalidExtensionState",
+            "403 Extension.RegistrationClosed",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_part_of_the_runtime_can_be_an_extension() {
+    let runtime = r#"
+def extension(method, path, body, headers):
+    connection = connect()
+    connection.request(method, "/2020-01-01/extension/" + path, body, headers)
+    response = connection.getresponse()
+    return response.headers, response.read()
+headers, _ = extension("POST", "register", '{"events": ["INVOKE"]}', {"Lambda-Extension-Name": "inside"})
+identity = {"Lambda-Extension-Identifier": headers["Lambda-Extension-Identifier"]}
+def follow():
+    while True:
+        event = json.loads(extension("GET", "event/next", None, identity)[1])
+        print("inside saw", event["requestId"], flush=True)
+threading.Thread(target=follow, daemon=True).start()
+while True:
+    id, event, _ = next_invocation()
+    respond(id, event)
+"#;
+    let bench = Bench::python(runtime).await;
+    assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Ready);
+    let mut host = bench.host().await;
+    for id in ["1", "2"] {
+        host.invoke(id, "null").await;
+        bench.written(&format!("inside saw {id}")).await;
+    }
+}
