@@ -23,6 +23,8 @@ const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-functi
 /// The calls that there are. Those of `restore` only exist where snapshots are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'a> {
+    /// A subscription to what there is not, by the name of its API.
+    Unsupported(&'static str),
     Ping,
     Next,
     Response(&'a str),
@@ -32,6 +34,11 @@ enum Route<'a> {
 
 impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
+        match path {
+            "/2022-07-01/telemetry" => return Some(Self::Unsupported("Telemetry")),
+            "/2020-08-15/logs" => return Some(Self::Unsupported("Logs")),
+            _ => {}
+        }
         let path = path.strip_prefix("/2018-06-01/")?;
         if let Some(invocation) = path.strip_prefix("runtime/invocation/") {
             return match invocation.split_once('/') {
@@ -50,6 +57,7 @@ impl<'a> Route<'a> {
 
     fn method(self) -> Method {
         match self {
+            Self::Unsupported(_) => Method::PUT,
             Self::Ping | Self::Next => Method::GET,
             Self::Response(_) | Self::Error(_) | Self::InitError => Method::POST,
         }
@@ -78,6 +86,10 @@ pub(crate) async fn answer(
     }
     Ok(match Route::of(head.uri.path()) {
         Some(route) if head.method == route.method() => match route {
+            Route::Unsupported(api) => {
+                discard(body).await;
+                unsupported(api)
+            }
             Route::Ping => Response::new(Reply::Whole("pong".into())),
             Route::Next => caller.next().await,
             Route::Response(id) => caller.response(id, &head.headers, body).await,
@@ -255,6 +267,12 @@ fn accepted() -> Response<Reply> {
     server::json(StatusCode::ACCEPTED, "{\"status\":\"OK\"}\n")
 }
 
+/// The word of AWS's own emulator: an extension that would subscribe goes on without.
+fn unsupported(api: &str) -> Response<Reply> {
+    let message = format!("{api} API is not supported");
+    server::error(StatusCode::ACCEPTED, &format!("{api}.NotSupported"), &message)
+}
+
 fn too_large(limit: u64) -> Response<Reply> {
     let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
     server::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
@@ -292,6 +310,8 @@ mod tests {
             ("/2018-06-01/runtime/invocation/a-b/error", Some(Route::Error("a-b"))),
             ("/2018-06-01/runtime/init/error", Some(Route::InitError)),
             ("/2018-06-01/ping", Some(Route::Ping)),
+            ("/2022-07-01/telemetry", Some(Route::Unsupported("Telemetry"))),
+            ("/2020-08-15/logs", Some(Route::Unsupported("Logs"))),
             ("/2018-06-01/runtime/invocation//error", None),
             ("/2018-06-01/runtime/invocation/a/b/error", None),
             ("/2018-06-01/runtime/restore/next", None),

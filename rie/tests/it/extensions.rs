@@ -158,15 +158,11 @@ while True:
     assert_eq!(host.invoke("1", r#""x""#).await.text(), r#""x""#, "while the extension is still busy");
     let open = async {
         bench.written("START RequestId: 2 Version: $LATEST").await;
-        let open = || fs::write(&gate, "go").unwrap();
-        open();
-        open();
+        // On another thread: the instance runs on this one.
+        tokio::task::spawn_blocking(move || fs::write(gate, "go")).await.unwrap().unwrap();
     };
     let second = async { host.invoke("2", r#""y""#).await };
-    let (answer, ()) = tokio::join!(second, async {
-        tokio::task::yield_now().await;
-        open.await;
-    });
+    let (answer, ()) = tokio::join!(second, open);
     assert_eq!(answer.text(), r#""y""#);
     let lines = bench.lines();
     let place = |wanted: &str| lines.iter().position(|line| line == wanted).unwrap();
@@ -306,4 +302,20 @@ while True:
         host.invoke(id, "null").await;
         bench.written(&format!("inside saw {id}")).await;
     }
+}
+
+#[tokio::test]
+async fn a_subscription_to_telemetry_is_answered_as_by_the_emulator_of_aws() {
+    let runtime = r#"
+def subscribe(path):
+    api.request("PUT", path, '{"schemaVersion": "2022-07-01"}')
+    response = api.getresponse()
+    return [response.status, json.loads(response.read())["errorType"]]
+seen = [subscribe("/2022-07-01/telemetry"), subscribe("/2020-08-15/logs")]
+id, _, _ = next_invocation()
+respond(id, seen)
+"#;
+    let bench = Bench::python(runtime).await;
+    let answer = bench.host().await.invoke("1", "{}").await;
+    assert_eq!(answer.text(), r#"[[202, "Telemetry.NotSupported"], [202, "Logs.NotSupported"]]"#);
 }
