@@ -103,7 +103,6 @@ fn serve(cli: &Cli, search: SearchPath) -> Result<ExitCode, String> {
     let config = HostConfig::load(&cli.flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
     start_logging(&cli.log, cli.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads())
         .enable_all()
         .thread_name("hearth")
         .build()
@@ -124,12 +123,6 @@ fn instances(flags: &Flags, json: bool) -> Result<ExitCode, String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     println!("{}", runtime.block_on(instances::instances(&config.listen, json))?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Half of the processors are left to the backend and to the functions: the host's work for one invocation is
-/// short, and each thread more costs wake-ups on the way.
-fn worker_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
