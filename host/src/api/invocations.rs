@@ -50,7 +50,11 @@ pub(super) async fn invoke(
 ) -> Response {
     let id = Uuid::new_v4();
     let request = Request { api: &api, id, headers: &headers };
-    let result = request.run(&name, query.as_deref(), body).await;
+    identified(id, request.run(&name, query.as_deref(), body).await)
+}
+
+/// The answer, whatever it is, with the id that the function has seen.
+pub(super) fn identified(id: Uuid, result: Result<Response, ApiError>) -> Response {
     let mut response = result.unwrap_or_else(IntoResponse::into_response);
     set_request_id(&mut response, &id.to_string());
     response

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http_body::Frame;
 use serde::Serialize;
@@ -19,8 +19,7 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::event_stream;
-use super::invocations::{Request, respond_with};
-use super::set_request_id;
+use super::invocations::{Request, identified, respond_with};
 use crate::catalog::Target;
 use crate::invoke::{Ending, Streamed};
 
@@ -38,10 +37,7 @@ pub(super) async fn invoke(
 ) -> Response {
     let id = Uuid::new_v4();
     let request = Request { api: &api, id, headers: &headers };
-    let result = request.stream(&name, query.as_deref(), body).await;
-    let mut response = result.unwrap_or_else(IntoResponse::into_response);
-    set_request_id(&mut response, &id.to_string());
-    response
+    identified(id, request.stream(&name, query.as_deref(), body).await)
 }
 
 pub(super) fn respond(target: &Target, streamed: Streamed, trace_id: &str) -> Response {
