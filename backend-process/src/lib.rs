@@ -11,7 +11,6 @@ mod config;
 
 mod bootstrap;
 mod interpreter;
-mod layers;
 mod program;
 mod runtime;
 
@@ -19,8 +18,6 @@ mod guard;
 mod instance;
 mod logs;
 mod record;
-
-mod folder;
 
 pub use backend::ProcessBackend;
 pub use config::Config;
