@@ -83,7 +83,7 @@ pub async fn private_tmp_works(directory: &Path) -> bool {
     let mut command = std::process::Command::new("/bin/true");
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let private_tmp = Some(directory.to_owned());
-    before_exec::confine(&mut command, &Confinement { open_files: None, private_tmp });
+    before_exec::confine(&mut command, &Confinement { private_tmp, ..Confinement::default() });
     match spawner::spawn(Command::from(command)).await {
         Ok(mut child) => child.wait().await.is_ok_and(|status| status.success()),
         Err(_) => false,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import needs_node
+from fixtures import needs_node
 
 SURVIVOR = "\n\ndef handler(event, context):\n    return 'unreachable'\n"
 

@@ -1,7 +1,7 @@
 //! The two runtime interface emulators as they are put into containers: each one file that needs nothing else.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hearth_tests::{Explain, Result};
@@ -23,6 +23,16 @@ pub(crate) fn hearth() -> Result<PathBuf> {
     build.args(["--target", STATIC_TARGET, "--config", STATIC_FLAGS]);
     cargo::run(&mut build)?;
     Ok(cargo::target_dir()?.join(STATIC_TARGET).join("release/rie"))
+}
+
+/// Puts Hearth's own where the docker backend finds it: beside the plugins.
+pub(crate) fn put_beside(plugins: &Path) -> Result<()> {
+    let target = plugins.join("rie-x86_64");
+    // Under another name first: one that is in use cannot be written to.
+    let unfinished = plugins.join(".rie-x86_64");
+    let explanation = format!("cannot write {}", target.display());
+    fs::copy(hearth()?, &unfinished).explain(&explanation)?;
+    fs::rename(unfinished, target).explain(explanation)
 }
 
 /// AWS's, downloaded once.

@@ -6,9 +6,12 @@ mod watched;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
-use hearth_tests::{Binaries, Stopwatch};
+use hearth_tests::{Binaries, Explain, Stopwatch};
 
 use crate::cargo::{self, cargo};
+use crate::emulators;
+use crate::engine::Engine;
+use crate::images;
 use crate::python;
 use crate::screen::{self, GREEN, RED};
 
@@ -20,6 +23,10 @@ pub(crate) struct Test {
     /// Which tests; all of them if none is named
     #[arg(value_enum)]
     ring: Option<Ring>,
+
+    /// Fail where there is no container engine and none can be started, instead of leaving its tests out
+    #[arg(long)]
+    leave_nothing_out: bool,
 }
 
 /// The inner rings are exact and fast, the outer ones are as real as can be.
@@ -31,6 +38,8 @@ enum Ring {
     Host,
     /// The real binary and the real plugins, from outside, with the real clients of AWS
     E2e,
+    /// The same over a container engine, with images as AWS's are; an engine is started where there is none
+    Docker,
 }
 
 /// How a ring went.
@@ -43,7 +52,7 @@ struct Row {
 impl Test {
     /// All rings.
     pub(crate) fn everything() -> Self {
-        Self { ring: None }
+        Self { ring: None, leave_nothing_out: true }
     }
 
     /// Runs the rings, each to its end even if it fails, and closes with how many tests passed.
@@ -55,11 +64,37 @@ impl Test {
         if rows.is_empty() {
             for ring in rings {
                 let running = Stopwatch::start();
-                let counts = ring.run(has_nextest, binaries.as_ref());
+                let counts = match ring {
+                    Ring::Docker => self.run_over_engine(has_nextest, binaries.as_ref()),
+                    _ => ring.run(has_nextest, binaries.as_ref()),
+                };
                 rows.push(Row { name: ring.name(), counts, seconds: running.elapsed().as_secs_f64() });
             }
         }
         close(&rows)
+    }
+}
+
+impl Test {
+    /// The ring that needs an engine. Where there can be none it is left out, which is said; not if it was asked for.
+    fn run_over_engine(&self, has_nextest: bool, binaries: Option<&Binaries>) -> Counts {
+        let ready = binaries.explain("nothing was built").and_then(|binaries| {
+            let engine = Engine::find_or_start()?;
+            emulators::put_beside(&binaries.plugins)?;
+            images::load_into(&engine)?;
+            Ok((engine, binaries))
+        });
+        match ready {
+            Ok((engine, binaries)) => over_engine(&engine, has_nextest, binaries),
+            Err(problem) if self.ring.is_some() || self.leave_nothing_out => {
+                screen::problem(&problem);
+                Counts::FAILURE
+            }
+            Err(problem) => {
+                anstream::println!("{RED}left out:{RED:#} the tests over a container engine: {problem}");
+                Counts { skipped: 1, ..Counts::default() }
+            }
+        }
     }
 }
 
@@ -81,6 +116,17 @@ impl Ring {
             Self::Pool => "pool",
             Self::Host => "host",
             Self::E2e => "e2e",
+            Self::Docker => "docker",
+        }
+    }
+
+    /// As nextest chooses this ring's tests in Rust.
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Pool => "package(=hearth-pool)",
+            Self::Host => "not package(=hearth-pool) and not package(=hearth-tests)",
+            Self::E2e => "package(=hearth-tests)",
+            Self::Docker => "package(=hearth-backend-docker)",
         }
     }
 
@@ -91,7 +137,7 @@ impl Ring {
             counts += watched::run(with_binaries(command, binaries));
         }
         if self == Self::E2e {
-            counts += client_suites(binaries);
+            counts += client_suites(&["tests/clients", "--ignore=tests/clients/containers"], binaries, None);
         }
         counts
     }
@@ -103,12 +149,9 @@ impl Ring {
             Self::Pool => &["--package", "hearth-pool"],
             Self::Host => &["--workspace", "--exclude", "hearth-pool", "--exclude", "hearth-tests"],
             Self::E2e => &["--package", "hearth-tests"],
+            Self::Docker => &["--package", "hearth-backend-docker"],
         };
-        let filter = match self {
-            Self::Pool => "package(=hearth-pool)",
-            Self::Host => "not package(=hearth-pool) and not package(=hearth-tests)",
-            Self::E2e => "package(=hearth-tests)",
-        };
+        let filter = self.filter();
         let mut suites = Vec::new();
         if has_nextest && is_all_built {
             let args = ["nextest", "run", "--workspace", "--no-fail-fast", "-E", filter];
@@ -127,12 +170,29 @@ impl Ring {
     }
 }
 
-/// The suites with boto3 and the aws CLI.
-fn client_suites(binaries: Option<&Binaries>) -> Counts {
+/// What needs an engine: the backend by itself, then the whole.
+fn over_engine(engine: &Engine, has_nextest: bool, binaries: &Binaries) -> Counts {
+    screen::title("Tests: docker");
+    let mut suite = if has_nextest {
+        let filter = Ring::Docker.filter();
+        cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--run-ignored", "only", "-E", filter])
+    } else {
+        cargo(["test", "--no-fail-fast", "--package", "hearth-backend-docker", "--", "--ignored"])
+    };
+    engine.offer(&mut suite);
+    let counts = watched::run(with_binaries(suite, Some(binaries)));
+    counts + client_suites(&["tests/clients/containers"], Some(binaries), Some(engine))
+}
+
+/// Suites with boto3 and the aws CLI.
+fn client_suites(which: &[&str], binaries: Option<&Binaries>, engine: Option<&Engine>) -> Counts {
     match python::with_test_packages() {
         Ok(python) => {
             let mut pytest = Command::new(python);
-            pytest.args(["-m", "pytest", "tests/clients"]).current_dir(cargo::root());
+            pytest.args(["-m", "pytest"]).args(which).current_dir(cargo::root());
+            if let Some(engine) = engine {
+                engine.offer(&mut pytest);
+            }
             watched::run(with_binaries(pytest, binaries))
         }
         Err(problem) => {

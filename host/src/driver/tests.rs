@@ -86,10 +86,10 @@ impl Fake {
     fn die(&self, handle: &str) {
         let sink = self.sink.lock().unwrap().clone().unwrap();
         let meta = Meta::from([("reason".to_owned(), "told to die".to_owned())]);
-        hearth_core::HostSink::event(
-            &*sink,
-            hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta },
-        );
+        let event = hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta };
+        // As a plugin does: on a thread that is not the host's.
+        let told = std::thread::spawn(move || hearth_core::HostSink::event(&*sink, event));
+        told.join().unwrap();
     }
 
     fn alive(&self) -> usize {

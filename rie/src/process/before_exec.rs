@@ -31,6 +31,7 @@ pub(super) fn confine(command: &mut Command, confinement: &Confinement) {
 struct Steps {
     parent: Pid,
     open_files: Option<u64>,
+    no_core_files: bool,
     private_tmp: Option<PrivateTmp>,
 }
 
@@ -54,7 +55,8 @@ impl Steps {
                 ]
             }),
         });
-        Self { parent: getpid(), open_files: confinement.open_files, private_tmp }
+        let Confinement { open_files, no_core_files, .. } = *confinement;
+        Self { parent: getpid(), open_files, no_core_files, private_tmp }
     }
 
     fn take(&self) -> nix::Result<()> {
@@ -64,8 +66,9 @@ impl Steps {
         if let Some(limit) = self.open_files {
             setrlimit(Resource::RLIMIT_NOFILE, limit, limit)?;
         }
-        // A core file would land in the code, which is shared and never changes.
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        if self.no_core_files {
+            setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        }
         // Last, because entering a user namespace takes the setting back.
         set_pdeathsig(Signal::SIGKILL)?;
         if getppid() == self.parent { Ok(()) } else { Err(Errno::ESRCH) }
