@@ -281,7 +281,7 @@ impl Backend for DockerBackend {
 
     async fn reap(&self, _cx: &CallContext) -> Result<ReapReport> {
         let report = self.watch.reap().await?;
-        self.delivery.remove_volumes(Some(&self.host.info().epoch)).await?;
+        self.delivery.reap().await?;
         Ok(report)
     }
 
@@ -344,10 +344,11 @@ impl Backend for DockerBackend {
 
     async fn shutdown(&self, _cx: &CallContext) -> Result<()> {
         self.watching.abort();
+        self.delivery.rest().await;
         let own = self.watch.list(labels::filter(labels::EPOCH, &self.host.info().epoch)).await?;
         let removals = own.iter().map(|container| self.watch.remove(watch::name(container)));
         let removed = futures_util::future::join_all(removals).await.into_iter().collect();
-        self.delivery.remove_volumes(None).await?;
+        self.delivery.remove_volumes().await?;
         removed
     }
 }

@@ -6,6 +6,7 @@ use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters::{ContainerArchiveInfoOptions, RemoveContainerOptions};
 use hearth_core::{BackendError, HostInfo, Result};
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Code;
 use crate::engine::Engine;
@@ -24,8 +25,7 @@ pub(crate) struct Folder {
 
 /// Decides once, when the first image is there to try it with.
 pub(crate) struct Delivery {
-    engine: Engine,
-    host: HostInfo,
+    helpers: Helpers,
     state: PathBuf,
     code: Code,
     is_mounted: OnceCell<bool>,
@@ -34,8 +34,8 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(engine: Engine, host: HostInfo, state: PathBuf, code: Code) -> Self {
-        let volumes = Volumes::new(engine.clone(), host.clone());
-        Self { engine, host, state, code, is_mounted: OnceCell::new(), volumes }
+        let helpers = Helpers { engine, host, tasks: TaskTracker::new() };
+        Self { volumes: Volumes::new(helpers.clone()), helpers, state, code, is_mounted: OnceCell::new() }
     }
 
     /// The mounts that give a container of this image these folders, read-only.
@@ -43,18 +43,30 @@ impl Delivery {
         let is_mounted = *self.is_mounted.get_or_try_init(|| self.decide(image)).await?;
         let mut mounts = Vec::new();
         for folder in folders {
-            mounts.push(if is_mounted {
-                mount(MountType::BIND, folder.path.display().to_string(), folder.target)
+            let (kind, source) = if is_mounted {
+                (MountType::BIND, folder.path.display().to_string())
             } else {
-                mount(MountType::VOLUME, self.volumes.filled(image, &folder).await?, folder.target)
-            });
+                (MountType::VOLUME, self.volumes.filled(image, &folder).await?)
+            };
+            mounts.push(Mount { read_only: Some(true), ..mount(kind, &source, folder.target) });
         }
         Ok(mounts)
     }
 
-    /// Removes the volumes that carry this label.
-    pub(crate) async fn remove_volumes(&self, keep_epoch: Option<&str>) -> Result<()> {
-        self.volumes.remove(keep_epoch).await
+    /// Removes the volumes that earlier host processes of this installation left behind.
+    pub(crate) async fn reap(&self) -> Result<()> {
+        self.volumes.remove(Some(&self.helpers.host.epoch)).await
+    }
+
+    /// Waits until nothing is under way any more. Containers must be gone before their volumes can be removed.
+    pub(crate) async fn rest(&self) {
+        self.helpers.tasks.close();
+        self.helpers.tasks.wait().await;
+    }
+
+    /// Removes the volumes of this installation.
+    pub(crate) async fn remove_volumes(&self) -> Result<()> {
+        self.volumes.remove(None).await
     }
 
     async fn decide(&self, image: &str) -> Result<bool> {
@@ -63,16 +75,56 @@ impl Delivery {
             Code::Volume => return Ok(false),
             Code::Auto => {}
         }
-        let is_seen = self.is_seen_by_engine(image).await?;
+        let (helpers, state, image) = (self.helpers.clone(), self.state.clone(), image.to_owned());
+        let is_seen = self.helpers.run(async move { helpers.sees(&state, &image).await }).await?;
         let how =
             if is_seen { "mounted" } else { "sent to the engine, which does not see this machine's files" };
         tracing::info!("code is {how}");
         Ok(is_seen)
     }
+}
 
-    /// Makes a file that nobody else has, and asks the engine for it as a container would see it. Nothing is started.
-    async fn is_seen_by_engine(&self, image: &str) -> Result<bool> {
-        let folder = self.state.join("probe");
+/// Makes containers that are never started: an engine answers for what is in them all the same.
+#[derive(Clone)]
+pub(crate) struct Helpers {
+    pub(crate) engine: Engine,
+    pub(crate) host: HostInfo,
+    tasks: TaskTracker,
+}
+
+impl Helpers {
+    /// Where a helper has the folder that it is about.
+    pub(crate) const TARGET: &str = "/var/hearth";
+
+    /// Does something to its end, also if nobody waits for it any more: a container must not be left behind.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let done = self.tasks.spawn(work).await;
+        done.unwrap_or_else(|panic| Err(BackendError::internal("a helper ended badly").caused_by(&panic)))
+    }
+
+    /// A container of this image with one mount.
+    pub(crate) fn container(&self, image: &str, mount: Mount) -> ContainerCreateBody {
+        ContainerCreateBody {
+            image: Some(image.to_owned()),
+            // An image need not have one, and an engine wants one.
+            entrypoint: Some(vec!["/helper".to_owned()]),
+            labels: Some(labels::of_helper(&self.host)),
+            host_config: Some(HostConfig { mounts: Some(vec![mount]), ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    pub(crate) async fn remove(&self, container: &str) -> Result<(), bollard::errors::Error> {
+        let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+        self.engine.docker.remove_container(container, Some(options)).await
+    }
+
+    /// Makes a file that nobody else has, and asks the engine for it as a container would see it.
+    async fn sees(&self, state: &Path, image: &str) -> Result<bool> {
+        let folder = state.join("probe");
         let unwritable = |error| {
             BackendError::config(format!("the directory {} cannot be used", folder.display()))
                 .caused_by(&error)
@@ -80,26 +132,16 @@ impl Delivery {
         std::fs::create_dir_all(&folder).map_err(unwritable)?;
         let file = folder.join(&self.host.epoch);
         std::fs::write(&file, "").map_err(unwritable)?;
-        let is_seen = self.look(image, &folder).await;
+        let is_seen = self.look(&folder, image).await;
         // Nobody minds one that stays.
         drop(std::fs::remove_file(&file));
         is_seen
     }
 
-    async fn look(&self, image: &str, folder: &Path) -> Result<bool> {
-        const TARGET: &str = "/var/hearth";
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            entrypoint: Some(vec!["/probe".to_owned()]),
-            labels: Some(labels::of_helper(&self.host)),
-            host_config: Some(HostConfig {
-                mounts: Some(vec![mount(MountType::BIND, folder.display().to_string(), TARGET)]),
-                ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
-        };
+    async fn look(&self, folder: &Path, image: &str) -> Result<bool> {
         let docker = &self.engine.docker;
-        let created = match docker.create_container(None, body).await {
+        let mount = mount(MountType::BIND, &folder.display().to_string(), Self::TARGET);
+        let created = match docker.create_container(None, self.container(image, mount)).await {
             Ok(created) => created,
             Err(error) if is_gone(&error) => {
                 return Err(failure("the engine cannot be asked for files", &error));
@@ -107,23 +149,21 @@ impl Delivery {
             // That is how an engine says that it has no such folder.
             Err(_) => return Ok(false),
         };
-        let path = format!("{TARGET}/{}", self.host.epoch);
-        let found =
-            docker.get_container_archive_info(&created.id, Some(ContainerArchiveInfoOptions { path })).await;
-        let remove = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
-        if let Err(error) = docker.remove_container(&created.id, Some(remove)).await {
+        let path = format!("{}/{}", Self::TARGET, self.host.epoch);
+        let options = ContainerArchiveInfoOptions { path };
+        let found = docker.get_container_archive_info(&created.id, Some(options)).await;
+        if let Err(error) = self.remove(&created.id).await {
             tracing::warn!(%error, "a container that was never started cannot be removed; it is reaped later");
         }
         Ok(found.is_ok())
     }
 }
 
-fn mount(kind: MountType, source: String, target: &str) -> Mount {
+pub(crate) fn mount(kind: MountType, source: &str, target: &str) -> Mount {
     Mount {
         typ: Some(kind),
-        source: Some(source),
+        source: Some(source.to_owned()),
         target: Some(target.to_owned()),
-        read_only: Some(true),
         ..Mount::default()
     }
 }

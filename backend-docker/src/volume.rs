@@ -6,52 +6,53 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::body_try_stream;
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, VolumeCreateRequest};
-use bollard::query_parameters::{
-    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, UploadToContainerOptions,
-};
+use bollard::models::{MountType, VolumeCreateRequest};
+use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions, UploadToContainerOptions};
 use bytes::Bytes;
 use futures_util::Stream;
-use hearth_core::{HostInfo, Result};
+use hearth_core::Result;
 use tokio::sync::{OnceCell, mpsc};
 
-use crate::delivery::Folder;
-use crate::engine::Engine;
+use crate::delivery::{Folder, Helpers, mount};
 use crate::failure::{failure, is_missing};
 use crate::labels;
 
 /// The volumes of this host process.
 pub(crate) struct Volumes {
-    engine: Engine,
-    host: HostInfo,
+    helpers: Helpers,
     filled: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
 }
 
 impl Volumes {
-    pub(crate) fn new(engine: Engine, host: HostInfo) -> Self {
-        Self { engine, host, filled: Mutex::default() }
+    pub(crate) fn new(helpers: Helpers) -> Self {
+        Self { helpers, filled: Mutex::default() }
     }
 
     /// The name of the volume with the content of a folder. Whoever comes while it is filled waits for it.
     pub(crate) async fn filled(&self, image: &str, folder: &Folder) -> Result<String> {
-        let name = format!("hearth-{}-{}", self.host.epoch, folder.name);
+        let name = format!("hearth-{}-{}", self.helpers.host.epoch, folder.name);
         let cell = {
             let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
             filled.entry(name.clone()).or_default().clone()
         };
-        cell.get_or_try_init(|| self.fill(image, &name, &folder.path)).await?;
+        let fill = || {
+            let (helpers, image) = (self.helpers.clone(), image.to_owned());
+            let (name, folder) = (name.clone(), folder.path.clone());
+            self.helpers.run(async move { fill(&helpers, &image, &name, &folder).await })
+        };
+        cell.get_or_try_init(fill).await?;
         Ok(name)
     }
 
     /// Removes the volumes of this installation, but for those of one host process. One that is in use stays.
     pub(crate) async fn remove(&self, keep_epoch: Option<&str>) -> Result<()> {
-        let docker = &self.engine.docker;
-        let filters = Some(labels::filter(labels::OWNER, &self.host.owner));
+        let docker = &self.helpers.engine.docker;
+        let filters = Some(labels::filter(labels::OWNER, &self.helpers.host.owner));
         let listed = docker.list_volumes(Some(ListVolumesOptions { filters })).await;
         let listed = listed.map_err(|error| failure("the volumes cannot be listed", &error))?;
         for volume in listed.volumes.unwrap_or_default() {
-            if keep_epoch.is_some_and(|epoch| volume.labels.get(labels::EPOCH).is_some_and(|it| it == epoch))
-            {
+            let epoch = volume.labels.get(labels::EPOCH).map(String::as_str);
+            if keep_epoch.is_some() && keep_epoch == epoch {
                 continue;
             }
             match docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
@@ -63,40 +64,25 @@ impl Volumes {
         }
         Ok(())
     }
+}
 
-    async fn fill(&self, image: &str, name: &str, folder: &Path) -> Result<()> {
-        const TARGET: &str = "/var/hearth";
-        let docker = &self.engine.docker;
-        let not_filled = |error| failure(&format!("the volume {name} cannot be filled"), &error);
-        let request = VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            labels: Some(labels::of_host(&self.host)),
-            ..VolumeCreateRequest::default()
-        };
-        docker.create_volume(request).await.map_err(not_filled)?;
-        let mount = Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(name.to_owned()),
-            target: Some(TARGET.to_owned()),
-            ..Mount::default()
-        };
-        // It is never started: an engine unpacks into what a container would see.
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            entrypoint: Some(vec!["/fill".to_owned()]),
-            labels: Some(labels::of_helper(&self.host)),
-            host_config: Some(HostConfig { mounts: Some(vec![mount]), ..HostConfig::default() }),
-            ..ContainerCreateBody::default()
-        };
-        let created = docker.create_container(None, body).await.map_err(not_filled)?;
-        let options =
-            UploadToContainerOptions { path: TARGET.to_owned(), ..UploadToContainerOptions::default() };
-        let body = body_try_stream(archive(folder.to_owned()));
-        let uploaded = docker.upload_to_container(&created.id, Some(options), body).await;
-        let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-        let removed = docker.remove_container(&created.id, Some(remove)).await;
-        uploaded.and(removed).map_err(not_filled)
-    }
+/// Makes a volume and has the engine unpack a folder into it.
+async fn fill(helpers: &Helpers, image: &str, name: &str, folder: &Path) -> Result<()> {
+    let docker = &helpers.engine.docker;
+    let not_filled = |error| failure(&format!("the volume {name} cannot be filled"), &error);
+    let request = VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(labels::of_host(&helpers.host)),
+        ..VolumeCreateRequest::default()
+    };
+    docker.create_volume(request).await.map_err(not_filled)?;
+    let mount = mount(MountType::VOLUME, name, Helpers::TARGET);
+    let created = docker.create_container(None, helpers.container(image, mount)).await.map_err(not_filled)?;
+    let options =
+        UploadToContainerOptions { path: Helpers::TARGET.to_owned(), ..UploadToContainerOptions::default() };
+    let body = body_try_stream(archive(folder.to_owned()));
+    let uploaded = docker.upload_to_container(&created.id, Some(options), body).await;
+    uploaded.and(helpers.remove(&created.id).await).map_err(not_filled)
 }
 
 /// A folder as a tar, made while it is sent. Everybody may read what is in it.
