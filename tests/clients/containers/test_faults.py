@@ -172,10 +172,12 @@ def test_an_engine_that_restarts_under_load_is_back_in_ten_seconds(
         is_over = True
         for loader in load:
             loader.result()
-        alive = {container.name for container in containers.of(function, status="running")}
-        known = {instance["handle"] for instance in of_host(host, function)}
-        wait_until(lambda: {it.name for it in containers.of(function)} <= known, "what is left to be removed")
-        assert alive <= known
+
+        def is_tidy():
+            known = {instance["handle"] for instance in of_host(host, function)}
+            return {container.name: container.status for container in containers.of(function)} == dict.fromkeys(known, "running")
+
+        wait_until(is_tidy, "what the engine's end left behind to be removed")
     finally:
         assert host.stop() == 0, host.log_path.read_text()
     assert not containers.of(function)
