@@ -77,7 +77,7 @@ impl Plugin for DockerBackend {
                 .caused_by(&error)
         })?;
         let instances = Arc::new(Instances::default());
-        let watch = Watch { engine: engine.clone(), host: host.clone(), instances: instances.clone() };
+        let watch = Watch::new(engine.clone(), host.clone(), instances.clone());
         let backend = Self {
             images: Images::new(engine.clone(), host.clone(), config.pull),
             delivery: Delivery::new(engine.clone(), host.info().clone(), state.clone(), config.code),
@@ -239,6 +239,7 @@ impl Backend for DockerBackend {
     async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> Result<Instance> {
         let wanted = Wanted::by(spec, &self.config)?;
         let handle = format!("hearth-{}-{}", spec.function, spec.instance_id);
+        self.watch.engine().await;
         let image = self.images.get(&wanted, &spec.deploy_id).await?;
         let mut launched = self.start(spec, &wanted, &image, &handle).await;
         if launched.as_ref().is_err_and(|error| error.kind == ErrorKind::NOT_FOUND) {
@@ -246,6 +247,9 @@ impl Backend for DockerBackend {
             self.images.forget(&wanted);
             let image = self.images.get(&wanted, &spec.deploy_id).await?;
             launched = self.start(spec, &wanted, &image, &handle).await;
+        }
+        if launched.as_ref().is_err_and(|error| error.kind == ErrorKind::UNAVAILABLE) {
+            self.watch.doubt();
         }
         if launched.is_err()
             && let Err(error) = self.watch.remove(&handle).await

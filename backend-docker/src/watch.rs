@@ -7,7 +7,8 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as Summary, Ev
 use bollard::query_parameters::{EventsOptions, ListContainersOptions, RemoveContainerOptions};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use hearth_core::{EventKind, Host, Meta, ReapReport, Result};
+use hearth_core::{BackendError, EventKind, Host, Meta, ReapReport, Result};
+use tokio::sync::{Notify, watch};
 
 use crate::engine::Engine;
 use crate::failure::{failure, is_conflict, is_missing};
@@ -17,48 +18,81 @@ use crate::labels;
 /// How soon an engine that has gone is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long a launch waits for an engine that has gone. It then fails, and the host tries again further and further
+/// apart: whoever waited here is served as soon as the engine is back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Follows the engine's events for as long as the host lives.
 #[derive(Clone)]
 pub(crate) struct Watch {
-    pub(crate) engine: Engine,
-    pub(crate) host: Host,
-    pub(crate) instances: Arc<Instances>,
+    engine: Engine,
+    host: Host,
+    instances: Arc<Instances>,
+    /// Whether the engine is there, as far as is known.
+    is_there: watch::Sender<bool>,
+    doubt: Arc<Notify>,
 }
 
 impl Watch {
+    pub(crate) fn new(engine: Engine, host: Host, instances: Arc<Instances>) -> Self {
+        Self { engine, host, instances, is_there: watch::Sender::new(true), doubt: Arc::default() }
+    }
+
     /// Never returns. After each gap in the stream it is looked at what is there.
     pub(crate) async fn run(self) {
-        let mut is_gone = false;
+        let mut is_known_to_be_gone = false;
         loop {
-            if let Err(error) = self.follow().await
-                && !is_gone
+            let ended = self.follow(&mut is_known_to_be_gone).await;
+            self.is_there.send_replace(false);
+            if let Err(error) = ended
+                && !is_known_to_be_gone
             {
                 tracing::warn!(%error, "the container engine is gone; waiting for it");
-                is_gone = true;
             }
+            is_known_to_be_gone = true;
             tokio::time::sleep(ASK_AGAIN).await;
-            if is_gone && self.engine.docker.ping().await.is_ok() {
-                tracing::info!("the container engine is back");
-                is_gone = false;
-            }
         }
+    }
+
+    /// Somebody could not speak to the engine. One that is about to end takes no calls any more, while its events still
+    /// flow.
+    pub(crate) fn doubt(&self) {
+        self.is_there.send_replace(false);
+        self.doubt.notify_one();
+    }
+
+    /// Returns when the engine is there, or after a while.
+    pub(crate) async fn engine(&self) {
+        let mut is_there = self.is_there.subscribe();
+        // The sender is part of this, so that waiting cannot fail.
+        drop(tokio::time::timeout(PATIENCE, is_there.wait_for(|is_there| *is_there)).await);
     }
 
     /// Until the stream ends. It begins at a moment before the containers were looked at, by the engine's clock, so
     /// that nothing is missed in between.
-    async fn follow(&self) -> Result<()> {
+    async fn follow(&self, is_known_to_be_gone: &mut bool) -> Result<()> {
         let since = self.engine_time().await?;
         self.catch_up().await?;
+        self.is_there.send_replace(true);
+        if std::mem::take(is_known_to_be_gone) {
+            tracing::info!("the container engine is back");
+        }
         let kinds = ["die", "oom", "pause", "destroy"].map(str::to_owned).to_vec();
         let mut filters = labels::filter(labels::EPOCH, &self.host.info().epoch);
         filters.extend([("type".to_owned(), vec!["container".to_owned()]), ("event".to_owned(), kinds)]);
         let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
         let mut events = self.engine.docker.events(Some(options)).boxed();
-        while let Some(event) = events.next().await {
-            let event = event.map_err(|error| failure("the engine's events cannot be followed", &error))?;
-            self.happened(event);
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = self.doubt.notified() => return Err(BackendError::unavailable("it takes no calls")),
+            };
+            match event {
+                Some(Ok(event)) => self.happened(event),
+                Some(Err(error)) => return Err(failure("its events cannot be followed", &error)),
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// In the form in which events are asked for: seconds since 1970.
