@@ -11,7 +11,7 @@ mod lease;
 mod shutdown;
 mod tape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,5 +1,7 @@
 //! `hearth-bench`: figures over the real binary. `cargo xtask bench` builds and runs it.
 
+mod docker;
+mod engine;
 mod figures;
 mod invoke;
 mod load;
@@ -27,9 +29,15 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["invoke"] => print(&invoke::measure()?.table()),
         ["invoke", "--json"] => print(&invoke::measure()?.json()),
+        ["docker", socket] => print(&docker::measure(socket)?.table()),
+        ["docker", socket, "--json"] => print(&docker::measure(socket)?.json()),
         ["rie", ours, theirs] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.table()),
         ["rie", ours, theirs, "--json"] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.json()),
-        _ => return Err(Problem::new("usage: hearth-bench invoke | rie OURS THEIRS [--json]")),
+        _ => {
+            return Err(Problem::new(
+                "usage: hearth-bench invoke | rie OURS THEIRS | docker SOCKET [--json]",
+            ));
+        }
     }
     Ok(())
 }

@@ -66,6 +66,18 @@ impl Engine {
         Ok(Self::Own(own))
     }
 
+    /// The path of its socket.
+    pub(crate) fn socket(&self) -> Result<PathBuf> {
+        match self {
+            Self::Own(own) => Ok(own.socket()),
+            Self::Found => {
+                let host = docker_host().unwrap_or_else(|| format!("unix://{USUAL_SOCKET}"));
+                let socket = host.strip_prefix("unix://").map(PathBuf::from);
+                socket.explain(format_args!("the engine at {host} is not on this machine"))
+            }
+        }
+    }
+
     /// Lets a command use this engine. A test may stop an engine of ours, and start it again with the command that it
     /// is told, one word on each line.
     pub(crate) fn offer(&self, command: &mut Command) {
@@ -99,12 +111,11 @@ impl Own {
         if answers(&self.socket()) {
             return Ok(());
         }
-        screen::title("Starting a container engine");
         fs::create_dir_all(&self.folder).explain(format_args!("cannot make {}", self.folder.display()))?;
         let log_file = self.folder.join("dockerd.log");
         let log = || fs::File::create(&log_file).explain(format_args!("cannot write {}", log_file.display()));
         let line = self.command_line();
-        anstream::println!("  {}", line.join(" "));
+        screen::note(format_args!("starting a container engine: {}", line.join(" ")));
         let mut engine = Command::new(&line[0]);
         engine.args(&line[1..]).stdin(Stdio::null()).stdout(log()?).stderr(log()?);
         let mut engine = engine.spawn().explain("cannot run dockerd")?;
@@ -159,11 +170,11 @@ fn install() -> Result<()> {
     if !runs("apt-get", "--version") {
         return Err(Problem::new("there is no dockerd, and no apt-get to install it with"));
     }
-    screen::title("Installing a container engine");
+    screen::note("installing a container engine");
     let mut apt = Command::new("sh");
     let install = "apt-get install --yes --quiet --no-install-recommends docker.io iptables";
     apt.args(["-c", &format!("{install} || {{ apt-get update --quiet && {install}; }}")]);
-    cargo::run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+    cargo::run(apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr()))
 }
 
 fn runs(program: &str, argument: &str) -> bool {

@@ -16,12 +16,13 @@ pub(crate) fn run() -> Result<()> {
 
 pub(crate) fn load_into(engine: &Engine) -> Result<()> {
     let python = python::with_test_packages()?;
-    screen::title("Making container images");
+    screen::note("making container images");
     let making = Stopwatch::start();
     let mut images = Command::new(python);
     images.arg("tests/images/images.py").arg(cargo::target_dir()?.join("images")).current_dir(cargo::root());
     engine.offer(&mut images);
-    cargo::run(&mut images)?;
-    screen::done("loaded", "images of AWS's names", making.elapsed());
+    // Figures alone go to standard output.
+    cargo::run(images.stdout(std::io::stderr()))?;
+    screen::note(format_args!("loaded after {}", screen::time(making.elapsed())));
     Ok(())
 }

@@ -141,7 +141,7 @@ impl World {
 }
 
 /// A function of image `uri`, which needs no code on disk.
-fn target(number: u32, uri: &str) -> Arc<Target> {
+pub(crate) fn target(number: u32, uri: &str) -> Arc<Target> {
     let key = FunctionKey::new("000000000000", "us-east-1", &format!("f{number}"));
     let config = FunctionConfig {
         code: Code::Image(ImageCode { uri: uri.to_owned(), ..ImageCode::default() }),

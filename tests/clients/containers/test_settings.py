@@ -106,6 +106,33 @@ def test_the_emulator_of_the_image(host_with, deploy_to, containers):
     assert provided.invoke([1]).json == {"got": [1]}
 
 
+def test_what_the_emulator_of_the_image_answers_is_told_apart(host_with, deploy_to, threads):
+    source = """
+import os, time
+
+def handler(event, context):
+    if event == "raise":
+        raise ValueError("as asked")
+    if event == "exit":
+        os._exit(3)
+    time.sleep(event)
+    return event
+"""
+    function = deploy_to(host_with('emulator = "image"'))(source, Timeout=2)
+    for event, kind, message in [
+        ("raise", "ValueError", "as asked"),
+        ("exit", "Runtime.ExitError", "RequestId: {} Error: Runtime exited with error: exit status 3"),
+        (20, "Sandbox.Timedout", "RequestId: {} Error: Task timed out after 2.00 seconds"),
+    ]:
+        answer = function.invoke(event)
+        assert (answer.error, answer.json["errorType"]) == ("Unhandled", kind), answer
+        assert answer.json["errorMessage"] == message.format(answer.request_id)
+        assert function.invoke(0).json == 0
+    # It crashes when it is given an event while it has one: each has a container of its own.
+    running = [threads.submit(function.invoke, 0.5) for _ in range(4)]
+    assert [invocation.result().json for invocation in running] == [0.5] * 4
+
+
 def test_the_emulator_of_the_image_for_one_function(deploy, containers):
     function = deploy(ECHO, Tags={"hearth.emulator": "image"})
     works(function)
