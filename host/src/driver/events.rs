@@ -31,7 +31,10 @@ impl HostSink for EventSink {
     }
 
     fn progress(&self, progress: Progress) {
-        tracing::info!(step = %progress.step, done = progress.done, total = progress.total, "preparing");
+        tracing::debug!(step = %progress.step, done = progress.done, total = progress.total, "preparing");
+        if let Some((driver, _)) = self.driver.get() {
+            driver.preparations().update(progress);
+        }
     }
 }
 

@@ -272,4 +272,5 @@ def test_everything_carries_the_labels_of_its_host(deploy, containers, host):
     labels = container.labels
     assert labels["hearth.version"] == "$LATEST"
     assert {"hearth.owner", "hearth.epoch", "hearth.deploy"} <= set(labels)
-    assert container.name in [instance["handle"] for instance in host.admin("instances")["instances"]]
+    [instance] = [it for it in host.admin("instances")["instances"] if it["handle"] == container.name]
+    assert instance["metadata"]["container.id"] == container.id
