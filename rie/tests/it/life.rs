@@ -174,6 +174,7 @@ while True:
     let bench = Bench::python_with(runtime, |config| {
         config.program.confinement.private_tmp = Some(tmp_path);
         config.program.confinement.open_files = Some(512);
+        config.program.confinement.no_core_files = true;
         config.program.directory = "/".into();
     })
     .await;
@@ -199,6 +200,7 @@ while True:
 "#;
     let bench = Bench::python_with(runtime, |config| {
         config.program.confinement.open_files = Some(512);
+        config.program.confinement.no_core_files = true;
         config.program.environment.push(("LC_CTYPE".into(), "C.UTF-8".into()));
     })
     .await;

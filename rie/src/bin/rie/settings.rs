@@ -272,6 +272,13 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_limited_if_the_environment_says_so() {
+        let limit = |environment: &[(&str, &str)]| parse(&["b"], environment, &[]).unwrap().memory_limit;
+        assert_eq!(limit(&[]), None);
+        assert_eq!(limit(&[("HEARTH_RIE_MEMORY_MB", "128")]), Some(128 * 1024 * 1024));
+    }
+
+    #[test]
     fn what_is_meant_for_the_emulator_does_not_reach_the_function() {
         let environment = [
             ("HEARTH_RIE_TOKEN", "secret"),
