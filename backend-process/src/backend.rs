@@ -11,7 +11,7 @@ use hearth_core::{
     InstanceStats, InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, Protocol, ReapReport, Result, State,
     async_trait,
 };
-use hearth_rie::{Admission, Function, Init, InitOutcome, InstanceConfig};
+use hearth_rie::{Admission, Function, Init, InitOutcome, InstanceConfig, LogFormat};
 
 use crate::bootstrap::Bootstraps;
 use crate::config::{Config, Places};
@@ -163,6 +163,10 @@ impl ProcessBackend {
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
             extensions: Some(extensions),
             stream_limit: InstanceConfig::STREAM_LIMIT,
+            log_format: LogFormat::of(
+                spec.env.get("AWS_LAMBDA_LOG_FORMAT").map(String::as_str),
+                spec.meta.get("log.system_level").map(String::as_str),
+            ),
             listen: ([127, 0, 0, 1], 0).into(),
             runtime_api: ([127, 0, 0, 1], 0).into(),
             admission: Admission::Bearer(spec.token.clone()),

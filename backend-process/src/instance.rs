@@ -100,7 +100,8 @@ pub(crate) struct Chronicle {
 impl Observer for Chronicle {
     fn line(&self, line: Line<'_>) {
         let stream = match line.origin {
-            Origin::Stdout | Origin::Extension => LogStreamKind::STDOUT,
+            Origin::Stdout => LogStreamKind::STDOUT,
+            Origin::Extension => LogStreamKind::EXTENSION,
             Origin::Stderr => LogStreamKind::STDERR,
             Origin::Platform => LogStreamKind::PLATFORM,
         };

@@ -125,7 +125,8 @@ wire_struct! {
         pub layers: Vec<Artifact>,
         /// Whoever sends an invocation to the instance must present this (docs/instance-protocol.md).
         pub token: String,
-        /// The function's tags, with the prefix `tag.`, and room for what later versions add.
+        /// The function's tags, with the prefix `tag.`; `log.system_level` (`DEBUG`, `INFO` or `WARN`) for a
+        /// function whose log is in JSON; and room for what later versions add.
         pub meta: Meta,
     }
 

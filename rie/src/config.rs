@@ -35,6 +35,8 @@ pub struct InstanceConfig {
     pub admission: Admission,
     /// What an invocation is given that does not say it itself. Without it such an invocation is refused.
     pub defaults: Option<Defaults>,
+    /// How the platform's own lines are written.
+    pub log_format: LogFormat,
     /// Told about every log line and every death.
     pub observer: Arc<dyn Observer>,
 }
@@ -80,6 +82,42 @@ pub struct Function {
     pub memory_mb: u32,
     /// The account that it belongs to, for extensions that ask.
     pub account_id: Option<String>,
+}
+
+/// How the platform's own lines are written: START and REPORT, or records in JSON. What the function writes is
+/// passed on as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// As Lambda does unless it is told otherwise.
+    #[default]
+    Text,
+    /// Records of this level and above.
+    Json(SystemLogLevel),
+}
+
+/// What a record of the platform is worth, least first
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SystemLogLevel {
+    /// Everything.
+    Debug,
+    /// What is known from logs in text.
+    #[default]
+    Info,
+    /// What did not go well.
+    Warn,
+}
+
+impl LogFormat {
+    /// As the function's settings name them: `JSON` and anything else, `DEBUG`, `WARN` and anything else.
+    pub fn of(format: Option<&str>, level: Option<&str>) -> Self {
+        match (format, level) {
+            (Some("JSON"), Some("DEBUG")) => Self::Json(SystemLogLevel::Debug),
+            (Some("JSON"), Some("WARN")) => Self::Json(SystemLogLevel::Warn),
+            (Some("JSON"), _) => Self::Json(SystemLogLevel::Info),
+            _ => Self::Text,
+        }
+    }
 }
 
 /// Who may invoke.

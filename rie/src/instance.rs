@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::InstanceConfig;
 use crate::emulator::{Emulator, Probe};
+use crate::identity::Identity;
 use crate::init::Init;
 use crate::log::Logs;
 use crate::process::Group;
@@ -41,19 +42,16 @@ impl Instance {
         let listener = TcpListener::bind(config.listen).await?;
         let runtime_api = TcpListener::bind(config.runtime_api).await?;
         let address = listener.local_addr()?;
-        let variables = &config.program.environment;
-        let handler = variables.iter().find(|(name, _)| name == "_HANDLER");
-        let handler = handler.map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
         let emulator = Emulator::new(
-            config.function,
+            Identity::new(config.function, &config.program.environment),
             config.admission,
             config.defaults,
             runtime_api.local_addr()?,
             config.stream_limit,
-            Arc::new(Logs::new(config.observer)),
+            Arc::new(Logs::new(config.observer, config.log_format)),
             Sandbox::new(config.slots, config.init_limit),
         );
-        let emulator = Arc::new(emulator.with_handler(handler));
+        let emulator = Arc::new(emulator);
         let (doors, door) = watch::channel(Door::Open);
         let connections = Connections::new();
         let supervisor = Supervisor {

@@ -10,6 +10,7 @@
 //! The `sandbox` decides and never acts; the other three tell it what happened.
 
 mod config;
+mod identity;
 mod init;
 mod instance;
 mod log;
@@ -20,7 +21,7 @@ mod extensions;
 mod invocation;
 mod outcome;
 mod payload;
-mod report;
+mod platform;
 mod sandbox;
 
 mod extension_api;
@@ -29,6 +30,8 @@ mod runtime_api;
 mod server;
 mod socket;
 mod stream;
+mod telemetry;
+mod telemetry_api;
 
 mod clock;
 mod memory;
@@ -36,7 +39,9 @@ mod output;
 mod process;
 mod supervisor;
 
-pub use config::{Admission, Confinement, Defaults, Function, InstanceConfig, Program};
+pub use config::{
+    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Program, SystemLogLevel,
+};
 pub use exit::Exit;
 pub use init::{Init, InitOutcome};
 pub use instance::Instance;

@@ -92,11 +92,7 @@ impl StreamError {
 
     pub(crate) fn of_fault(fault: &Fault) -> Self {
         let body = HeaderValue::try_from(BASE64.encode(fault.body())).ok();
-        Self {
-            error_type: HeaderValue::from_str(fault.kind.error_type())
-                .unwrap_or(HeaderValue::from_static("Extension.Error")),
-            body,
-        }
+        Self { error_type: HeaderValue::from_static(fault.kind.error_type()), body }
     }
 }
 
@@ -109,6 +105,10 @@ impl ResponseStream {
     ) -> (Self, oneshot::Receiver<Fate>) {
         let (fate, receiver) = oneshot::channel();
         (Self { emulator, id, state: State::Flowing(body), passed: 0, ending, fate: Some(fate) }, receiver)
+    }
+
+    fn end_of_stream(&mut self, error: Option<StreamError>) {
+        self.end(Outcome::Streamed { error, bytes: self.passed });
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -127,14 +127,15 @@ impl ResponseStream {
                         Ok(data) => return Poll::Ready(self.admit(data)),
                         Err(frame) => {
                             let trailers = frame.into_trailers().unwrap_or_default();
-                            self.end(Outcome::Streamed(StreamError::of_trailers(&trailers)));
+                            let error = StreamError::of_trailers(&trailers);
+                            self.end_of_stream(error);
                         }
                     },
                     Some(Err(_)) => {
                         self.state = State::Broken(Box::pin(sleep(PATIENCE)));
                         self.fate = None;
                     }
-                    None => self.end(Outcome::Streamed(None)),
+                    None => self.end_of_stream(None),
                 },
                 State::Broken(patience) => {
                     ready!(patience.as_mut().poll(cx));

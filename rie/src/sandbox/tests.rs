@@ -28,14 +28,10 @@ impl World {
         self.sandbox.admits()?;
         let (answer, receiver) = oneshot::channel();
         self.answers.push(receiver);
-        Ok(self.sandbox.accept(Invocation {
-            id: "id".into(),
-            event: Arc::new(Event { headers: HeaderMap::new(), payload: Payload::default() }),
-            begun: self.at(seconds),
-            timeout: Duration::from_secs(3),
-            init: None,
-            caller: Caller::Waiting(answer, ResponseMode::Buffered),
-        }))
+        let event = Event { id: "id".into(), headers: HeaderMap::new(), payload: Payload::default() };
+        let caller = Caller::Waiting(answer, ResponseMode::Buffered);
+        let timeout = Duration::from_secs(3);
+        Ok(self.sandbox.accept(Invocation::new(Arc::new(event), self.at(seconds), timeout, caller)))
     }
 
     fn step(&mut self, seconds: u64) -> (Step, usize, Option<InitOutcome>) {
@@ -72,7 +68,7 @@ fn the_init_phase_has_a_limit_and_a_process_that_failed_it_is_only_started_again
     assert_eq!(world.step(20), (Step::Start, 0, None));
     world.start(20);
     assert_eq!(world.step(20), (Step::Wait(Some(world.at(23))), 0, None), "the timeout rules now");
-    assert_eq!(world.step(23), (Step::Kill, 1, None));
+    assert_eq!(world.step(23), (Step::Kill, 1, Some(InitOutcome::TimedOut)));
 }
 
 #[test]

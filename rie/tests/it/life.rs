@@ -36,7 +36,11 @@ async fn a_failed_init_is_told_and_repeated_inside_the_first_invocation() {
         assert_eq!(init.outcome, outcome, "{first_time}");
         let answer = bench.host().await.invoke("1", "{}").await;
         assert_eq!(answer.text(), r#""lucky""#, "{first_time}");
-        assert!(!answer.tail().concat().contains("Init Duration"), "{:?}", answer.tail());
+        let tail = answer.tail();
+        assert!(!tail.last().unwrap().contains("Init Duration"), "{tail:?}");
+        // As on AWS: what the failed init had to say stands before the invocation that repeats it.
+        let place = |begin: &str| tail.iter().position(|line| line.starts_with(begin)).unwrap();
+        assert!(place("INIT_REPORT") < place("START"), "{tail:?}");
     }
 }
 
@@ -50,8 +54,17 @@ async fn an_init_that_hangs_twice_ends_with_the_timeout_of_the_invocation() {
         let answer = host.send(hasty(id, "{}")).await;
         assert!(answer.text().contains("Task timed out after 1.00 seconds"), "{}", answer.text());
         let tail = answer.tail();
-        assert_eq!(tail[1], format!("{id} Task timed out after 1.00 seconds"));
-        assert!(tail[3].ends_with("\tStatus: timeout"), "{tail:?}");
+        let phases: Vec<_> = tail.iter().filter_map(|line| line.split_once("\tPhase: ")).collect();
+        let expected: &[_] = if id == "1" {
+            &["init\tStatus: timeout", "invoke\tStatus: timeout"]
+        } else {
+            &["invoke\tStatus: timeout"]
+        };
+        assert_eq!(phases.iter().map(|(_, phase)| *phase).collect::<Vec<_>>(), expected, "{tail:?}");
+        let [.., start, fault, _, report] = &*tail else { panic!("{tail:?}") };
+        assert_eq!(*start, format!("START RequestId: {id} Version: $LATEST"));
+        assert_eq!(*fault, format!("{id} Task timed out after 1.00 seconds"));
+        assert!(report.ends_with("\tStatus: timeout"), "{tail:?}");
     }
 }
 
@@ -85,7 +98,12 @@ while True:
     bench.instance.ready().await;
     let mut host = bench.host().await;
     let answer = host.invoke("1", "{}").await;
-    assert!(answer.text().contains("Runtime exited with error: signal: killed"), "{}", answer.text());
+    assert_eq!(
+        answer.text(),
+        r#"{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: 1 Error: Runtime exited with error: signal: killed"}"#
+    );
+    let report = answer.tail().pop().unwrap();
+    assert!(report.ends_with("Status: error\tError Type: Runtime.OutOfMemory"), "{report}");
     assert_eq!(*bench.seen.deaths.lock().unwrap(), [(Exit::Signal(9), true)]);
     assert!(bench.instance.memory_peak() > 0);
     assert_eq!(host.invoke("2", "{}").await.text(), r#""small again""#);

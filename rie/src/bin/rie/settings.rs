@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_rie::{Admission, Confinement, Defaults, Function, InstanceConfig, Observer, Program};
+use hearth_rie::{Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Observer, Program};
 
 const USAGE: &str = "usage: rie [--runtime-interface-emulator-address HOST:PORT] [--runtime-api-address HOST:PORT] \
                      [BOOTSTRAP [ARGUMENT…] [HANDLER]]";
@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     /// `HEARTH_RIE_INIT_MS`.
     init_limit: Duration,
     timeout: Duration,
+    /// `AWS_LAMBDA_LOG_FORMAT`, and `HEARTH_RIE_SYSTEM_LOG_LEVEL`, which Lambda does not tell the function.
+    log_format: LogFormat,
     slots: usize,
     function: Function,
 }
@@ -77,6 +79,7 @@ impl Settings {
             token: text("HEARTH_RIE_TOKEN").filter(|token| !token.is_empty()).map(str::to_owned),
             init_limit: Duration::from_millis(number("HEARTH_RIE_INIT_MS", 10_000)?),
             timeout: Duration::from_secs(number("AWS_LAMBDA_FUNCTION_TIMEOUT", 300)?),
+            log_format: LogFormat::of(text("AWS_LAMBDA_LOG_FORMAT"), text("HEARTH_RIE_SYSTEM_LOG_LEVEL")),
             slots: number("AWS_LAMBDA_MAX_CONCURRENCY", 1)?.try_into().unwrap_or(1),
             command,
             directory,
@@ -112,6 +115,7 @@ impl Settings {
             runtime_api: self.runtime_api,
             admission: self.token.map_or(Admission::Anyone, Admission::Bearer),
             defaults,
+            log_format: self.log_format,
             observer,
         }
     }
