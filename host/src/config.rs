@@ -194,7 +194,7 @@ impl HostConfig {
             queue_timeout: seconds("pool.queue_timeout_seconds", file.pool.queue_timeout_seconds, 60.0)?,
             // Docker and Kubernetes kill 10 and 30 seconds after SIGTERM: there must be time left to clean up.
             shutdown_grace: seconds("shutdown_grace_seconds", file.shutdown_grace_seconds, 8.0)?,
-            terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 0.5)?,
+            terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 2.0)?,
             events: file.events.into_policy()?,
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,

@@ -74,6 +74,8 @@ pub(crate) struct Sandbox {
     first_init: FirstInit,
     /// When to stop waiting for what is under way, once the instance is told to end.
     closing: Option<Instant>,
+    /// When a runtime that was asked to end must have done so.
+    ending: Option<Instant>,
     /// When the supervisor looks again by itself.
     armed: Option<Instant>,
 }
@@ -135,6 +137,8 @@ enum FirstInit {
 impl Sandbox {
     /// What extensions get of the shutdown's time, at least: 70 % of two seconds, as on AWS.
     const RESERVE: Duration = Duration::from_millis(1400);
+    /// What a runtime without external extensions is given to end, at most, as on AWS.
+    const RUNTIME_LIMIT: Duration = Duration::from_millis(500);
     /// How long a runtime that reported a failed init is given to end by itself.
     const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -151,6 +155,7 @@ impl Sandbox {
             extensions: Extensions::default(),
             first_init: FirstInit::Pending,
             closing: None,
+            ending: None,
             armed: None,
         }
     }
@@ -421,7 +426,7 @@ impl Sandbox {
             }
             _ if self.extensions.failure().is_some() => (Step::Kill, Vec::new()),
             (_, Some(deadline)) if now >= deadline => (Step::Kill, Vec::new()),
-            (_, Some(deadline)) if idle => (Step::Terminate(deadline), Vec::new()),
+            (_, Some(deadline)) if idle => (self.end_runtime(now, deadline), Vec::new()),
             (Phase::Retiring { end: Retirement::WhenIdle, .. }, _) if self.running.is_empty() => {
                 (Step::Kill, Vec::new())
             }
@@ -430,6 +435,13 @@ impl Sandbox {
             }
             _ => (Step::Wait(self.next_deadline()), Vec::new()),
         }
+    }
+
+    /// What is done about a process that has nothing to do and is to end by `deadline`.
+    fn end_runtime(&mut self, now: Instant, deadline: Instant) -> Step {
+        let limit = *self.ending.get_or_insert(now + Self::RUNTIME_LIMIT);
+        let deadline = if self.extensions.has_external() { deadline } else { deadline.min(limit) };
+        if now >= deadline { Step::Kill } else { Step::Terminate(deadline) }
     }
 
     /// The earliest point in time at which [`step`](Self::step) would do something.

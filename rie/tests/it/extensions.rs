@@ -219,6 +219,67 @@ time.sleep(3600)
 }
 
 #[tokio::test]
+async fn an_extension_that_cannot_be_started_fails_the_init() {
+    let extensions = folder(&[("broken", "")]);
+    let path = extensions.path().join("broken");
+    fs::write(&path, "#!/no/such/interpreter\n").unwrap();
+    let bench = bench(RUNTIME, extensions.path()).await;
+    let why = format!("fork/exec {}: no such file or directory", path.display());
+    let reason = format!("Extension.LaunchError: {why}");
+    assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Failed { reason });
+    let answer = bench.host().await.invoke("1", "null").await;
+    let error: Value = serde_json::from_slice(&answer.body).unwrap();
+    let message = format!("RequestId: 1 Error: {why}");
+    assert_eq!(error, json!({"errorType": "Extension.LaunchError", "errorMessage": message}));
+    let line = "EXTENSION\tName: broken\tState: LaunchError\tEvents: []\tError Type: Extension.LaunchError";
+    assert!(bench.lines().contains(&line.to_owned()), "{:?}", bench.lines());
+}
+
+#[tokio::test]
+async fn an_extension_that_does_not_end_is_killed_when_its_time_is_up() {
+    let extensions = folder(&[(
+        "stubborn",
+        r#"
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+id, _ = register("SHUTDOWN")
+left = next_event()["deadlineMs"] - time.time() * 1000
+say("told in time", 0 < left <= 2000)
+time.sleep(3600)
+"#,
+    )]);
+    let bench = bench(RUNTIME, extensions.path()).await;
+    bench.instance.ready().await;
+    let processes = bench.instance.own_processes();
+    assert_eq!(processes.len(), 2);
+    bench.instance.shutdown(Duration::from_millis(2500)).await;
+    assert_eq!(said(&bench), ["told in time True"]);
+    for process in processes {
+        assert!(!Path::new(&format!("/proc/{process}")).exists(), "it is gone");
+    }
+}
+
+#[tokio::test]
+async fn extensions_of_a_function_that_serves_several_at_once_are_not_told_of_invocations() {
+    let extensions = folder(&[(
+        "curious",
+        r#"
+status, _, body = call("POST", "register", {"events": ["INVOKE"]}, Name=name)
+say(status, body["errorType"])
+id, _ = register("SHUTDOWN")
+next_event()
+"#,
+    )]);
+    let bench = Bench::python_with(RUNTIME, |config| {
+        config.extensions = Some(extensions.path().to_owned());
+        config.slots = 2;
+    });
+    let bench = bench.await;
+    bench.written("403 Extension.InvalidEventType").await;
+    assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Ready);
+}
+
+#[tokio::test]
 async fn extensions_are_told_why_a_sandbox_is_reset() {
     let extensions = folder(&[("follower", FOLLOWER)]);
     let bench = bench(RUNTIME, extensions.path()).await;
