@@ -115,10 +115,7 @@ impl Instance {
 
     /// What the process, the extensions and those that they started use.
     pub fn usage(&self) -> Usage {
-        self.groups().map(Usage::of).fold(Usage::default(), |sum, one| Usage {
-            memory_bytes: sum.memory_bytes + one.memory_bytes,
-            cpu: sum.cpu + one.cpu,
-        })
+        Usage::of(&self.groups().collect::<Vec<_>>())
     }
 
     /// The most memory that the process was seen to use, in bytes.

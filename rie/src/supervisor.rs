@@ -15,7 +15,7 @@ use crate::emulator::{Emulator, Probe};
 use crate::exit::Exit;
 use crate::invocation::ProcessEnd;
 use crate::log::Origin;
-use crate::memory::MemoryWatch;
+use crate::memory::{KernelKills, MemoryWatch};
 use crate::process::companions::{self, Companions};
 use crate::process::usage::Meter;
 use crate::process::{Group, Process};
@@ -130,6 +130,7 @@ impl Supervisor {
     async fn watch(&self, mut process: Process, probe: &Probe, companions: &mut Companions) -> ProcessEnd {
         let mut asked = Asked::Nothing;
         let mut memory = MemoryWatch::new(self.memory_limit, probe.meter.clone());
+        let mut kernel = KernelKills::watch();
         let exit = loop {
             let until = match self.emulator.step() {
                 Step::Wait(until) => until,
@@ -154,7 +155,7 @@ impl Supervisor {
         };
         // A response that was sent with the last breath counts.
         drop(timeout(LAST_BYTES, self.connections.all_closed()).await);
-        let out_of_memory = asked == Asked::ToFree;
+        let out_of_memory = asked == Asked::ToFree || exit == Exit::KILLED && kernel.again();
         self.emulator.logs.observer().process_ended(exit, out_of_memory);
         if out_of_memory { ProcessEnd::OutOfMemory } else { ProcessEnd::Exited(exit) }
     }

@@ -366,3 +366,26 @@ while True:
         bench.written(&format!("inside saw {id}")).await;
     }
 }
+
+#[tokio::test]
+async fn the_memory_of_extensions_counts() {
+    let extensions = folder(&[(
+        "hog",
+        r#"
+id, _ = register("INVOKE")
+if next_event()["requestId"] == "1":
+    hog = bytearray(200 * 1024 * 1024)
+    time.sleep(3600)
+next_event()
+"#,
+    )]);
+    let bench = Bench::python_with(RUNTIME, |config| {
+        config.extensions = Some(extensions.path().to_owned());
+        config.memory_limit = Some(100 * 1024 * 1024);
+    });
+    let bench = bench.await;
+    bench.instance.ready().await;
+    let answer = bench.host().await.invoke("1", r#""hang""#).await;
+    assert!(answer.text().contains("Runtime.OutOfMemory"), "{}", answer.text());
+    assert_eq!(bench.host().await.invoke("2", r#""again""#).await.text(), r#""again""#);
+}
