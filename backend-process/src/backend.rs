@@ -148,7 +148,7 @@ impl ProcessBackend {
             folder,
             log: log.clone(),
             guard: self.guard.clone(),
-            group: Mutex::default(),
+            groups: Mutex::default(),
         };
         let config = InstanceConfig {
             program: program::program(spec, &runtime, engine, &place, &self.config),
@@ -235,7 +235,7 @@ impl Backend for ProcessBackend {
             epoch: info.epoch.clone(),
             function: spec.function.clone(),
             deploy_id: spec.deploy_id.clone(),
-            group: None,
+            groups: Vec::new(),
         };
         let (running, init) = match self.start(spec, ingredients, record).await {
             Ok(started) => started,
@@ -289,10 +289,10 @@ impl Backend for ProcessBackend {
             if !is_left_behind(&record, &info.owner, &info.epoch) {
                 continue;
             }
-            let killed = match &record.group {
-                Some(group) => group.kill().await,
-                None => Ok(()),
-            };
+            let mut killed = Ok(());
+            for group in &record.groups {
+                killed = killed.and(group.kill().await);
+            }
             match killed.and_then(|()| self.records.remove(&record.handle)) {
                 Ok(()) => report.removed.push(record.handle),
                 Err(error) => report.failed.push(format!("{}: {error}", record.handle)),

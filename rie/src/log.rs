@@ -24,9 +24,9 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (group, runtime_api);
     }
 
-    /// An external extension was started: it leads a group of this number.
-    fn extension_started(&self, group: i32) {
-        let _ = group;
+    /// An external extension was started: it leads a group of this number, and finds its API at this address.
+    fn extension_started(&self, group: i32, runtime_api: SocketAddr) {
+        let _ = (group, runtime_api);
     }
 
     /// An external extension and its group ended.
@@ -36,8 +36,8 @@ pub trait Observer: Send + Sync + 'static {
 
     /// The function's process and its group ended; the instance starts a new one when it needs it. `out_of_memory` says
     /// that it was killed for its memory.
-    fn process_ended(&self, exit: Exit, out_of_memory: bool) {
-        let _ = (exit, out_of_memory);
+    fn process_ended(&self, group: i32, exit: Exit, out_of_memory: bool) {
+        let _ = (group, exit, out_of_memory);
     }
 }
 

@@ -156,7 +156,7 @@ impl Supervisor {
         // A response that was sent with the last breath counts.
         drop(timeout(LAST_BYTES, self.connections.all_closed()).await);
         let out_of_memory = asked == Asked::ToFree || exit == Exit::KILLED && kernel.again();
-        self.emulator.logs.observer().process_ended(exit, out_of_memory);
+        self.emulator.logs.observer().process_ended(process.group().id(), exit, out_of_memory);
         if out_of_memory { ProcessEnd::OutOfMemory } else { ProcessEnd::Exited(exit) }
     }
 

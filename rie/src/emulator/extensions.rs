@@ -92,7 +92,7 @@ impl Emulator {
     /// Supervisor: an external extension was started.
     pub(crate) fn companion_started(&self, group: Group) {
         self.companions.lock().unwrap_or_else(PoisonError::into_inner).push(group);
-        self.logs.observer().extension_started(group.id());
+        self.logs.observer().extension_started(group.id(), self.runtime_api);
     }
 
     /// Supervisor: an external extension is gone, as it may be once it is to end.

@@ -77,7 +77,7 @@ impl Observer for Watching {
         self.0.more.notify_one();
     }
 
-    fn process_ended(&self, exit: Exit, out_of_memory: bool) {
+    fn process_ended(&self, _group: i32, exit: Exit, out_of_memory: bool) {
         self.0.deaths.lock().unwrap().push((exit, out_of_memory));
     }
 }
