@@ -163,6 +163,7 @@ impl ProcessBackend {
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
             extensions: Some(extensions),
             stream_limit: InstanceConfig::STREAM_LIMIT,
+            freeze: self.config.freeze,
             log_format: LogFormat::of(
                 spec.env.get("AWS_LAMBDA_LOG_FORMAT").map(String::as_str),
                 spec.meta.get("log.system_level").map(String::as_str),

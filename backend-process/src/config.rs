@@ -17,6 +17,9 @@ pub struct Config {
     /// Give each instance a `/tmp` of its own where the machine allows it. Elsewhere, and for a function whose
     /// code lies in `/tmp`, `TMPDIR` names a directory of its own.
     pub private_tmp: bool,
+    /// Stop the processes of an instance while it has nothing to do, as Lambda does: what a function leaves running
+    /// behind its answer goes on with the next invocation.
+    pub freeze: bool,
     /// Limit of open files of a function, as on Lambda.
     pub open_files: u64,
     /// Environment variables that every function gets, unless it sets them itself.
@@ -29,6 +32,7 @@ impl Default for Config {
             interpreters: BTreeMap::new(),
             enforce_memory: true,
             private_tmp: true,
+            freeze: true,
             open_files: 1024,
             environment: BTreeMap::new(),
         }

@@ -35,6 +35,9 @@ pub struct InstanceConfig {
     pub admission: Admission,
     /// What an invocation is given that does not say it itself. Without it such an invocation is refused.
     pub defaults: Option<Defaults>,
+    /// Whether the processes are stopped while there is nothing for them to do, as on Lambda. Not where several
+    /// invocations run at once.
+    pub freeze: bool,
     /// How the platform's own lines are written.
     pub log_format: LogFormat,
     /// Told about every log line and every death.

@@ -1,6 +1,7 @@
 //! What the two HTTP faces and the supervisor share: the sandbox under its lock, the logs, the measurements.
 
 mod extensions;
+mod standstill;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,8 @@ use crate::process::Group;
 use crate::process::usage::Meter;
 use crate::sandbox::{Ended, Next, OutOfOrder, Refusal, Sandbox, Step};
 use crate::stream::{Ending, Fate, ResponseStream, StreamError};
+use standstill::FreezerSignals;
+pub(crate) use standstill::Standstill;
 
 /// One instance, from the inside.
 pub(crate) struct Emulator {
@@ -41,6 +44,7 @@ pub(crate) struct Emulator {
     init: watch::Sender<Option<Init>>,
     /// Something happened that the supervisor must know of.
     changed: Notify,
+    freezer: FreezerSignals,
 }
 
 /// Where the process can be listened to and measured.
@@ -81,6 +85,7 @@ impl Emulator {
             companions: Mutex::default(),
             init: watch::Sender::new(None),
             changed: Notify::new(),
+            freezer: FreezerSignals::default(),
         }
     }
 
@@ -91,6 +96,7 @@ impl Emulator {
         let mut sandbox = self.sandbox();
         sandbox.admits()?;
         self.logs.begin(event.id.clone(), wants_tail);
+        self.thaw(&mut sandbox);
         let caller = Caller::Waiting(answer, response_mode);
         if sandbox.accept(Invocation::new(event, clock::now(), timeout, caller)) {
             self.changed.notify_one();
@@ -119,7 +125,10 @@ impl Emulator {
 
     /// Runtime API: the next invocation.
     pub(crate) fn next(&self, generation: u64) -> Result<Next, OutOfOrder> {
-        let (next, init) = self.sandbox().next(clock::now(), generation)?;
+        let mut sandbox = self.sandbox();
+        let (next, init) = sandbox.next(clock::now(), generation)?;
+        self.may_rest(&sandbox);
+        drop(sandbox);
         self.publish(init);
         Ok(next)
     }
@@ -198,7 +207,10 @@ impl Emulator {
         if let Some(probe) = self.probe() {
             probe.output.drain();
         }
-        let (ended, init) = self.sandbox().gone(clock::now(), end);
+        let mut sandbox = self.sandbox();
+        self.thaw_companions(&mut sandbox);
+        let (ended, init) = sandbox.gone(clock::now(), end);
+        drop(sandbox);
         if let Some(InitEnd { outcome: InitOutcome::Failed { reason }, .. }) = &init {
             self.logs.say(&Record::Fault(&format!("Init failed: {reason}")));
         }
@@ -212,7 +224,10 @@ impl Emulator {
     }
 
     pub(crate) fn close(&self, grace: Duration) {
-        self.sandbox().close(clock::now() + grace);
+        let mut sandbox = self.sandbox();
+        self.thaw(&mut sandbox);
+        sandbox.close(clock::now() + grace);
+        drop(sandbox);
         self.changed.notify_one();
     }
 
@@ -222,6 +237,11 @@ impl Emulator {
 
     pub(crate) fn probe(&self) -> Option<Probe> {
         self.probe_slot().clone()
+    }
+
+    /// The groups of processes that the instance has: the function's, and those of the external extensions.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Group> {
+        self.probe().map(|probe| probe.group).into_iter().chain(self.companions())
     }
 
     pub(crate) async fn changed(&self) {

@@ -18,6 +18,7 @@ mod log;
 mod emulator;
 mod exit;
 mod extensions;
+mod freezer;
 mod invocation;
 mod outcome;
 mod payload;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock::Instant;
+use crate::emulator::Standstill;
 use crate::extension_api;
 use crate::extensions::Extensions;
 use crate::init::{InitEnd, InitOutcome};
@@ -71,6 +72,9 @@ pub(crate) struct Sandbox {
     /// The id that was answered last: to answer it again is a mistake of its own.
     answered: Option<Arc<str>>,
     pub(crate) extensions: Extensions,
+    pub(crate) standstill: Standstill,
+    /// Since when there is nothing to do, and everybody waits for something.
+    resting: Option<Instant>,
     first_init: FirstInit,
     /// When to stop waiting for what is under way, once the instance is told to end.
     closing: Option<Instant>,
@@ -153,6 +157,8 @@ impl Sandbox {
             pollers: VecDeque::new(),
             answered: None,
             extensions: Extensions::default(),
+            standstill: Standstill::default(),
+            resting: None,
             first_init: FirstInit::Pending,
             closing: None,
             ending: None,
@@ -188,6 +194,7 @@ impl Sandbox {
             self.first_init = FirstInit::Over;
         }
         let deadline = invocation.deadline();
+        self.resting = None;
         self.waiting.push_back(invocation);
         self.deliver();
         matches!(self.phase, Phase::Down(_)) || self.armed.is_none_or(|armed| deadline < armed)
@@ -241,7 +248,23 @@ impl Sandbox {
             _ => None,
         };
         self.deliver();
+        self.resting = self.is_at_rest().then_some(now);
         init
+    }
+
+    /// Since when the processes have had nothing to do, if they have not.
+    pub(crate) fn resting_since(&self) -> Option<Instant> {
+        self.resting.filter(|_| self.is_at_rest() && self.closing.is_none())
+    }
+
+    /// Where several invocations run at once, Lambda freezes nothing.
+    fn is_at_rest(&self) -> bool {
+        self.slots == 1
+            && matches!(self.phase, Phase::Serving(_))
+            && self.running.is_empty()
+            && self.waiting.is_empty()
+            && self.extensions.are_ready()
+            && self.pollers.iter().any(|poller| !poller.is_closed())
     }
 
     /// Why extensions are told to end, in AWS's words.

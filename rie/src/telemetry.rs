@@ -138,6 +138,11 @@ impl Telemetry {
         drop(timeout(limit, all).await);
     }
 
+    /// Whether there is something that a subscriber has not got yet.
+    pub(crate) fn is_delivering(&self) -> bool {
+        self.state().subscribers.iter().any(|subscriber| !subscriber.channel.is_empty())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -156,6 +156,7 @@ fn config() -> InstanceConfig {
         runtime_api: SocketAddr::from(([127, 0, 0, 1], 0)),
         admission: Admission::Anyone,
         defaults: None,
+        freeze: true,
         log_format: LogFormat::Text,
         observer: Arc::new(NoObserver),
     }

@@ -40,6 +40,7 @@ impl Emulator {
         let mut sandbox = self.sandbox();
         let (notice, standing) = sandbox.extensions.next(id)?;
         let init = sandbox.advance(clock::now());
+        self.may_rest(&sandbox);
         drop(sandbox);
         self.say_of_extension(standing);
         self.publish(init);

@@ -65,14 +65,17 @@ impl Channel {
     pub(crate) async fn flushed(&self) {
         loop {
             let emptied = self.emptied.notified();
-            {
-                let state = self.state();
-                if state.buffer.is_empty() && !state.delivering {
-                    return;
-                }
+            if self.is_empty() {
+                return;
             }
             emptied.await;
         }
+    }
+
+    /// Whether nothing is left to deliver.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.buffer.is_empty() && !state.delivering
     }
 
     async fn next_batch(&self) -> Batch {

@@ -224,3 +224,51 @@ while True:
     let expected = r#"[["AWS_LAMBDA_RUNTIME_API", "LC_CTYPE", "PATH"], [512, 512], [0, 0], true]"#;
     assert_eq!(answer.text(), expected);
 }
+
+/// Waits until the process is stopped, or until it is not.
+async fn stopped(process: i32, wanted: bool) {
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        if (stat.rsplit_once(") ").unwrap().1.starts_with('T')) == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_is_frozen_between_invocations_and_thaws_for_the_next_and_for_its_end() {
+    let runtime = r#"
+signal.signal(signal.SIGTERM, lambda *_: (print("goodbye", flush=True), os._exit(0)))
+while True:
+    id, event, _ = next_invocation()
+    respond(id, event)
+"#;
+    let bench = Bench::python_with(runtime, |config| config.freeze = true).await;
+    bench.instance.ready().await;
+    let process = bench.instance.process_id().unwrap();
+    let mut host = bench.host().await;
+    for event in ["1", "2"] {
+        stopped(process, true).await;
+        assert_eq!(host.invoke("id", event).await.text(), event);
+    }
+    stopped(process, true).await;
+    bench.instance.shutdown(Duration::from_secs(60)).await;
+    assert_eq!(bench.lines().last().unwrap(), "goodbye");
+}
+
+#[tokio::test]
+async fn what_is_paused_stays_so_whatever_comes_until_it_is_resumed() {
+    let runtime = "while True:\n    id, event, _ = next_invocation()\n    respond(id, event)\n";
+    let bench = Bench::python_with(runtime, |config| config.freeze = true).await;
+    bench.instance.ready().await;
+    let process = bench.instance.process_id().unwrap();
+    stopped(process, true).await;
+    bench.instance.pause();
+    let mut host = bench.host().await;
+    let mut answer = std::pin::pin!(host.invoke("id", "1"));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+    assert!(early.is_err(), "{early:?}");
+    bench.instance.resume();
+    assert_eq!(answer.await.text(), "1");
+}

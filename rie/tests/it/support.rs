@@ -148,6 +148,7 @@ fn config(mut command: Vec<OsString>, directory: &Path, seen: Arc<Seen>) -> Inst
         runtime_api: "127.0.0.1:0".parse().unwrap(),
         admission: Admission::Bearer(TOKEN.into()),
         defaults: None,
+        freeze: false,
         log_format: LogFormat::Text,
         observer: Arc::new(Watching(seen)),
     }

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     /// `HEARTH_RIE_INIT_MS`.
     init_limit: Duration,
     timeout: Duration,
+    /// `HEARTH_RIE_FREEZE`: 1 to stop the function between invocations, which AWS's emulator does not.
+    freeze: bool,
     /// `AWS_LAMBDA_LOG_FORMAT`, and `HEARTH_RIE_SYSTEM_LOG_LEVEL`, which Lambda does not tell the function.
     log_format: LogFormat,
     slots: usize,
@@ -79,6 +81,7 @@ impl Settings {
             token: text("HEARTH_RIE_TOKEN").filter(|token| !token.is_empty()).map(str::to_owned),
             init_limit: Duration::from_millis(number("HEARTH_RIE_INIT_MS", 10_000)?),
             timeout: Duration::from_secs(number("AWS_LAMBDA_FUNCTION_TIMEOUT", 300)?),
+            freeze: text("HEARTH_RIE_FREEZE") == Some("1"),
             log_format: LogFormat::of(text("AWS_LAMBDA_LOG_FORMAT"), text("HEARTH_RIE_SYSTEM_LOG_LEVEL")),
             slots: number("AWS_LAMBDA_MAX_CONCURRENCY", 1)?.try_into().unwrap_or(1),
             command,
@@ -115,6 +118,7 @@ impl Settings {
             runtime_api: self.runtime_api,
             admission: self.token.map_or(Admission::Anyone, Admission::Bearer),
             defaults,
+            freeze: self.freeze,
             log_format: self.log_format,
             observer,
         }
