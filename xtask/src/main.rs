@@ -7,6 +7,7 @@ mod demo;
 mod python;
 mod screen;
 mod test;
+mod workspaces;
 
 use std::process::ExitCode;
 
