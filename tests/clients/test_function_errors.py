@@ -96,9 +96,11 @@ NO_REASON = Ended("Runtime.ExitError", "Runtime exited without providing a reaso
 TIMED_OUT = Ended("Sandbox.Timedout", "Task timed out after 1.00 seconds")
 HASTY = {"Timeout": 1}
 WRAPPED = {"Environment": {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/idontexist"}}}
-NO_MODULE = "Unable to import module 'elsewhere': No module named 'elsewhere'"
-NO_HANDLER = "Handler 'other' missing on module 'handler'"
-NO_JSON = "Unable to marshal response: Object of type object is not JSON serializable"
+NO_MODULE = Reported("Runtime.ImportModuleError", "Unable to import module 'elsewhere': No module named 'elsewhere'")
+NO_HANDLER = Reported("Runtime.HandlerNotFound", "Handler 'other' missing on module 'handler'")
+NO_JSON = Reported(
+    "Runtime.MarshalError", "Unable to marshal response: Object of type object is not JSON serializable"
+)
 STARTUP = "Runtime startup fails"
 SEGFAULT = "os.kill(os.getpid(), signal.SIGSEGV); time.sleep(60)"
 
@@ -119,9 +121,9 @@ ROWS = [
     Row("a termination", exits("signal: terminated"), "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)"),
     Row("a crash", exits("signal: segmentation fault"), SEGFAULT),
     Row("an abort", exits("signal: aborted"), "os.abort()"),
-    Row("a missing module", Reported("Runtime.ImportModuleError", NO_MODULE), settings={"Handler": "elsewhere.handler"}),
-    Row("a missing handler", Reported("Runtime.HandlerNotFound", NO_HANDLER), settings={"Handler": "handler.other"}),
-    Row("a result that is no JSON", Reported("Runtime.MarshalError", NO_JSON), "answer = object()"),
+    Row("a missing module", NO_MODULE, settings={"Handler": "elsewhere.handler"}),
+    Row("a missing handler", NO_HANDLER, settings={"Handler": "handler.other"}),
+    Row("a result that is no JSON", NO_JSON, "answer = object()"),
     # By itself the emulator limits no memory: that is up to the container that it is in.
     Row("too much memory", exits("signal: killed"), "b'x' * 10**9", settings={"MemorySize": 128}, places=("host",)),
 ]
