@@ -16,7 +16,9 @@ INVOKE = "/2015-03-31/functions/function/invocations"
 
 
 class Emulator:
-    """`rie` around a command that speaks the Runtime API, in a folder that the command finds itself in."""
+    """`rie` around a command that speaks the Runtime API, in a folder that the command finds itself in.
+
+    It ends with its `with`, and must end well."""
 
     def __init__(self, command, folder, **settings):
         rie = pathlib.Path(os.environ["HEARTH_BIN"]).with_name("rie")
@@ -49,12 +51,21 @@ class Emulator:
         payload = json.dumps(event[0] if event else {})
         return Answer(self._ask("POST", INVOKE, payload, {"X-Amz-Log-Type": LogType}))
 
-    def stop(self):
+    def stream(self, event):
+        """Begins an invocation whose response is read while it is written."""
+        headers = {"Hearth-Response-Mode": "streaming", "TE": "trailers"}
+        return self._ask("POST", INVOKE, json.dumps(event), headers)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
         self.process.terminate()
         try:
-            return self.process.wait(START_LIMIT)
+            status = self.process.wait(START_LIMIT)
         finally:
             self.process.kill()
+        assert failure or status == 0
 
 
 def python_emulator(folder, *, Handler="handler.handler", Timeout=3, Environment=None):

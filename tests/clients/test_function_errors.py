@@ -4,6 +4,7 @@ Most ways to fail are rows of a table, which is gone through in two places: behi
 brings a client of the Runtime API of its own, and behind `rie` alone, around AWS's own client `awslambdaric`.
 """
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -132,15 +133,14 @@ ROWS = [
 @pytest.fixture(scope="module")
 def functions(deploy_once, tmp_path_factory):
     """Makes functions, in either place; those with the same source and settings are one."""
-    made, emulators = {}, []
+    made, emulators = {}, contextlib.ExitStack()
 
     def make(where, source, settings):
         if where == "host":
             return deploy_once(source, **settings)
         folder = tmp_path_factory.mktemp("function")
         (folder / "handler.py").write_text(source)
-        emulators.append(python_emulator(folder, **settings))
-        return emulators[-1]
+        return emulators.enter_context(python_emulator(folder, **settings))
 
     def find(where, source, settings):
         key = repr((where, source, settings))
@@ -148,9 +148,8 @@ def functions(deploy_once, tmp_path_factory):
             made[key] = make(where, source, settings)
         return made[key]
 
-    yield find
-    for emulator in emulators:
-        assert emulator.stop() == 0
+    with emulators:
+        yield find
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,8 @@ def function(request, tmp_path):
         yield request.getfixturevalue("deploy")(files=files, Runtime=PROVIDED)
         return
     (tmp_path / "handler.py").write_text(SOURCE)
-    emulator = python_emulator(tmp_path)
-    yield emulator
-    assert emulator.stop() == 0
+    with python_emulator(tmp_path) as emulator:
+        yield emulator
 
 
 def test_events_contexts_and_logs_pass_unchanged(function):

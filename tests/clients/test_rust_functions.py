@@ -28,10 +28,9 @@ def echo(request, tmp_path):
     if request.param == "host":
         yield deployed(request.getfixturevalue("deploy"), "echo")
         return
-    emulator = Emulator([FUNCTIONS / "echo"], tmp_path)
-    emulator.wait_until_ready()
-    yield emulator
-    assert emulator.stop() == 0
+    with Emulator([FUNCTIONS / "echo"], tmp_path) as emulator:
+        emulator.wait_until_ready()
+        yield emulator
 
 
 def test_a_function_cold_and_warm(echo):
@@ -102,6 +101,18 @@ def test_a_process_that_ends_in_the_middle_of_a_stream(streaming, tmp_path):
     assert pieces.stream.rest() == b""
     kind, details = pieces.stream.error
     assert (kind, details["errorType"]) == ("Runtime.ExitError", "Runtime.ExitError")
+
+
+def test_a_function_with_several_slots_streams_to_all_at_once_behind_rie_alone(tmp_path):
+    gates = [tmp_path / name for name in ("one", "two", "three")]
+    with Emulator([FUNCTIONS / "stream"], tmp_path, AWS_LAMBDA_MAX_CONCURRENCY="3") as emulator:
+        responses = [emulator.stream({"gates": [str(gate)]}) for gate in gates]
+        # All have begun before any may go on.
+        begun = [int(response.readline().split(bytes(8))[1]) for response in responses]
+        assert emulator.stream({}).status == 409
+        for gate, response, first in zip(gates, responses, begun):
+            gate.touch()
+            assert int(response.read()) > first
 
 
 def test_an_extension_in_a_layer_is_told_of_invocations_and_of_the_end(deploy, tmp_path):

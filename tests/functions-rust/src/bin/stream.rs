@@ -1,7 +1,8 @@
 //! Streams when each piece was written, in microseconds since 1970.
 //!
 //! Before each piece but the first it waits for one of the files that the event names as `gates`. If the event has an
-//! `exit`, that is the status with which the process ends instead of writing the second piece.
+//! `exit`, that is the status with which the process ends instead of writing the second piece. It takes as many
+//! invocations at once as it is allowed to.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +17,7 @@ type Pieces = ReceiverStream<Result<String, Error>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    lambda_runtime::run(service_fn(stream)).await
+    lambda_runtime::run_concurrent(service_fn(stream)).await
 }
 
 async fn stream(event: LambdaEvent<Value>) -> Result<Response<Pieces>, Error> {
