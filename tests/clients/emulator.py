@@ -18,7 +18,8 @@ INVOKE = "/2015-03-31/functions/function/invocations"
 class Emulator:
     """`rie` around a command that speaks the Runtime API, in a folder that the command finds itself in.
 
-    It ends with its `with`, and must end well."""
+    It ends with its `with`, and must end well.
+    """
 
     def __init__(self, command, folder, **settings):
         rie = pathlib.Path(os.environ["HEARTH_BIN"]).with_name("rie")

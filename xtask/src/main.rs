@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod node;
 mod python;
 mod screen;
 mod test;
