@@ -6,7 +6,6 @@ mod load;
 mod nginx;
 mod rie;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use hearth_tests::{Problem, Result};
@@ -27,9 +26,13 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["invoke"] => print(&invoke::measure()?.table()),
         ["invoke", "--json"] => print(&invoke::measure()?.json()),
-        ["rie", ours, theirs] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.table()),
-        ["rie", ours, theirs, "--json"] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.json()),
-        _ => return Err(Problem::new("usage: hearth-bench invoke | rie OURS THEIRS [--json]")),
+        ["rie", ours, theirs, function] => {
+            print(&rie::measure(ours.as_ref(), theirs.as_ref(), function.as_ref())?.table());
+        }
+        ["rie", ours, theirs, function, "--json"] => {
+            print(&rie::measure(ours.as_ref(), theirs.as_ref(), function.as_ref())?.json());
+        }
+        _ => return Err(Problem::new("usage: hearth-bench invoke | rie OURS THEIRS FUNCTION [--json]")),
     }
     Ok(())
 }

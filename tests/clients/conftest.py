@@ -21,7 +21,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is no
 
 
 def pytest_configure():
-    for name in ("HEARTH_BIN", "HEARTH_PLUGIN_PATH"):
+    for name in ("HEARTH_BIN", "HEARTH_PLUGIN_PATH", "HEARTH_TEST_FUNCTIONS"):
         if not os.environ.get(name):
             pytest.exit(f"{name} is not set; run these tests with: cargo xtask test e2e", returncode=4)
 

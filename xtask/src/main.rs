@@ -4,9 +4,11 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod node;
 mod python;
 mod screen;
 mod test;
+mod workspaces;
 
 use std::process::ExitCode;
 

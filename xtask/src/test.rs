@@ -1,5 +1,6 @@
 //! `cargo xtask test`: sets up what the tests need and runs them, ring by ring.
 
+mod clients;
 mod counts;
 mod watched;
 
@@ -9,9 +10,9 @@ use clap::{Args, ValueEnum};
 use hearth_tests::{Binaries, Stopwatch};
 
 use crate::cargo::{self, cargo};
-use crate::python;
 use crate::screen::{self, GREEN, RED};
 
+use self::clients::Clients;
 use self::counts::Counts;
 
 /// Set up what the tests need, and run them
@@ -53,9 +54,13 @@ impl Test {
         let mut rows = Vec::new();
         let binaries = if rings == [Ring::Pool] { None } else { build(&mut rows) };
         if rows.is_empty() {
+            let mut clients = rings.contains(&Ring::E2e).then(Clients::prepare);
             for ring in rings {
                 let running = Stopwatch::start();
-                let counts = ring.run(has_nextest, binaries.as_ref());
+                let mut counts = ring.run(has_nextest, binaries.as_ref());
+                if let Some(clients) = clients.take_if(|_| ring == Ring::E2e) {
+                    counts += clients.run(has_nextest, binaries.as_ref());
+                }
                 rows.push(Row { name: ring.name(), counts, seconds: running.elapsed().as_secs_f64() });
             }
         }
@@ -90,9 +95,6 @@ impl Ring {
         for command in self.rust_suites(has_nextest, binaries.is_some()) {
             counts += watched::run(with_binaries(command, binaries));
         }
-        if self == Self::E2e {
-            counts += client_suites(binaries);
-        }
         counts
     }
 
@@ -124,21 +126,6 @@ impl Ring {
             suites.push(cargo(["test", "--doc", "--no-fail-fast"].iter().chain(selection)));
         }
         suites
-    }
-}
-
-/// The suites with boto3 and the aws CLI.
-fn client_suites(binaries: Option<&Binaries>) -> Counts {
-    match python::with_test_packages() {
-        Ok(python) => {
-            let mut pytest = Command::new(python);
-            pytest.args(["-m", "pytest", "tests/clients"]).current_dir(cargo::root());
-            watched::run(with_binaries(pytest, binaries))
-        }
-        Err(problem) => {
-            screen::problem(&problem);
-            Counts::FAILURE
-        }
     }
 }
 

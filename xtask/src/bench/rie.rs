@@ -6,12 +6,9 @@ use std::process::Command;
 
 use hearth_tests::{Explain, Result};
 
-use crate::cargo::{self, cargo};
+use crate::cargo::{self, STATIC, STATIC_TARGET, cargo};
 use crate::python;
-
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
-const STATIC_FLAGS: &str =
-    r#"target.x86_64-unknown-linux-gnu.rustflags=["-C", "target-feature=+crt-static"]"#;
+use crate::workspaces;
 
 /// The package that AWS's emulator comes in, and where it is in there.
 const AWS_PACKAGE: &str = "aws-sam-cli==1.170.0";
@@ -20,13 +17,12 @@ const AWS_EMULATOR: &str = "samcli/local/rapid/aws-lambda-rie-x86_64";
 pub(super) fn run(json: bool) -> Result<()> {
     // As it is put into images: one file that needs nothing else.
     let mut build = cargo(["build", "--release", "--package", "hearth-rie", "--bin", "rie"]);
-    build.args(["--target", STATIC_TARGET, "--config", STATIC_FLAGS]);
-    cargo::run(&mut build)?;
+    cargo::run(build.args(STATIC))?;
     cargo::run(&mut cargo(["build", "--release", "--package", "hearth-tests", "--bin", "hearth-bench"]))?;
     let target = cargo::target_dir()?;
     let mut bench = Command::new(target.join("release/hearth-bench"));
     bench.arg("rie").arg(target.join(STATIC_TARGET).join("release/rie")).arg(aws_emulator()?);
-    cargo::run(bench.args(json.then_some("--json")))
+    cargo::run(bench.arg(workspaces::functions()?.join("echo")).args(json.then_some("--json")))
 }
 
 /// AWS's emulator, downloaded once.
