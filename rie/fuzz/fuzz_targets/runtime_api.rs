@@ -17,6 +17,7 @@ use hearth_rie::{
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 /// More than anything here may take: the invocation has a timeout of a fraction of that.
@@ -107,6 +108,8 @@ fuzz_target!(|steps: Vec<Step>| {
 });
 
 async fn run(steps: &[Step]) {
+    // A Rust program ignores it; this one's main is the fuzzer's.
+    let _broken_pipes = signal(SignalKind::pipe()).expect("a handler of signals");
     let instance = Instance::start(config()).await.expect("two free ports");
     let mut connections: [Option<TcpStream>; 3] = [None, None, None];
     let mut invocations = Vec::new();
