@@ -16,6 +16,7 @@ mod program;
 mod runtime;
 
 mod guard;
+mod hosts;
 mod instance;
 mod logs;
 mod record;

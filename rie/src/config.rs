@@ -72,6 +72,8 @@ pub struct Confinement {
     /// The process sees this directory as `/tmp`. It needs the right to make a mount namespace, as root or
     /// through user namespaces; the start fails where that is missing.
     pub private_tmp: Option<PathBuf>,
+    /// The process sees this file as `/etc/hosts`, under the same conditions.
+    pub hosts: Option<PathBuf>,
 }
 
 /// What the function is called.

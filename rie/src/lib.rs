@@ -47,5 +47,5 @@ pub use exit::Exit;
 pub use init::{Init, InitOutcome};
 pub use instance::Instance;
 pub use log::{Line, NoObserver, Observer, Origin};
-pub use process::private_tmp_works;
+pub use process::private_mounts_work;
 pub use process::usage::Usage;
