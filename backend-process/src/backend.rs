@@ -168,7 +168,7 @@ impl ProcessBackend {
             init_limit: Duration::from_millis(spec.init_timeout_ms),
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
             extensions: Some(extensions),
-            stream_limit: InstanceConfig::STREAM_LIMIT,
+            stream: self.config.stream_rules(),
             freeze: self.config.freeze,
             log_format: LogFormat::of(
                 spec.env.get("AWS_LAMBDA_LOG_FORMAT").map(String::as_str),

@@ -41,7 +41,8 @@ mod process;
 mod supervisor;
 
 pub use config::{
-    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Program, SystemLogLevel,
+    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Program, StreamRules,
+    SystemLogLevel,
 };
 pub use exit::Exit;
 pub use init::{Init, InitOutcome};
