@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod data_dir;
 pub mod detach;
 pub mod driver;
