@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hearth_artifacts::layers;
 use hearth_core::{
     Backend, BackendError, BackendInfo, CallContext, Capabilities, ErrorKind, EventKind, Host, Instance,
     InstanceStats, InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, Protocol, ReapReport, Result, State,
@@ -19,7 +20,6 @@ use crate::guard::Guard;
 use crate::hosts;
 use crate::instance::{Chronicle, Running};
 use crate::interpreter::{Interpreter, Interpreters};
-use crate::layers;
 use crate::logs::Log;
 use crate::program::{self, Engine, Place, Tmp};
 use crate::record::{Record, Records};

@@ -11,7 +11,6 @@ mod config;
 
 mod bootstrap;
 mod interpreter;
-mod layers;
 mod program;
 mod runtime;
 
@@ -20,8 +19,6 @@ mod hosts;
 mod instance;
 mod logs;
 mod record;
-
-mod folder;
 
 pub use backend::ProcessBackend;
 pub use config::Config;

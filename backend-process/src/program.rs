@@ -73,7 +73,12 @@ pub(crate) fn program(
         arguments,
         environment: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         directory: place.task.clone(),
-        confinement: Confinement { open_files: Some(config.open_files), private_tmp, hosts },
+        confinement: Confinement {
+            open_files: Some(config.open_files),
+            no_core_files: true,
+            private_tmp,
+            hosts,
+        },
     }
 }
 

@@ -8,10 +8,11 @@ mod effects;
 mod events;
 mod instance;
 mod lease;
+mod preparations;
 mod shutdown;
 mod tape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::metrics::Metrics;
 pub use self::events::EventSink;
 pub use self::instance::Instance;
 pub use self::lease::{InFlight, Reserved};
+pub use self::preparations::{Preparation, Preparations};
 pub use self::shutdown::ShutDown;
 
 use self::effects::Action;
@@ -83,6 +85,7 @@ struct Shared {
     earlier_deadline: Notify,
     /// Something happened to the pool.
     changed: Notify,
+    preparations: Preparations,
     tasks: TaskTracker,
 }
 
@@ -172,6 +175,7 @@ impl Driver {
             state: Mutex::new(state),
             earlier_deadline: Notify::new(),
             changed: Notify::new(),
+            preparations: Preparations::default(),
             tasks: TaskTracker::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -248,6 +252,11 @@ impl Driver {
     /// The backend itself, for what is not the pool's business.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.shared.backend
+    }
+
+    /// The deploys that are being prepared.
+    pub fn preparations(&self) -> &Preparations {
+        &self.shared.preparations
     }
 
     /// Writes out what was recorded, if anything was. What happens later is not written down.
@@ -346,6 +355,7 @@ impl Drop for Withdrawal<'_> {
 #[async_trait::async_trait]
 impl Deployer for Driver {
     async fn prepare(&self, spec: &LaunchSpec) -> Result<(), String> {
+        let _under_way = self.shared.preparations.begin(spec);
         self.shared.backend.prepare(&context(Duration::ZERO), spec).await.map_err(|error| error.to_string())
     }
 

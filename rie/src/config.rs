@@ -86,6 +86,8 @@ pub struct Program {
 pub struct Confinement {
     /// Limit of open files, soft and hard.
     pub open_files: Option<u64>,
+    /// A crash leaves no core file: it would land in the code, which is shared and never changes.
+    pub no_core_files: bool,
     /// The process sees this directory as `/tmp`. It needs the right to make a mount namespace, as root or
     /// through user namespaces; the start fails where that is missing.
     pub private_tmp: Option<PathBuf>,

@@ -85,7 +85,7 @@ pub async fn private_mounts_work(tmp: &Path, hosts: &Path) -> bool {
     let mut command = std::process::Command::new("/bin/true");
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let (private_tmp, hosts) = (Some(tmp.to_owned()), Some(hosts.to_owned()));
-    before_exec::confine(&mut command, &Confinement { open_files: None, private_tmp, hosts });
+    before_exec::confine(&mut command, &Confinement { private_tmp, hosts, ..Confinement::default() });
     match spawner::spawn(Command::from(command)).await {
         Ok(mut child) => child.wait().await.is_ok_and(|status| status.success()),
         Err(_) => false,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from conftest import needs_node
 from emulator import python_emulator
+from fixtures import needs_node
 
 # What a handler does is what its event says; it answers how often it was called in its process.
 DOES_AS_TOLD = """

@@ -86,10 +86,10 @@ impl Fake {
     fn die(&self, handle: &str) {
         let sink = self.sink.lock().unwrap().clone().unwrap();
         let meta = Meta::from([("reason".to_owned(), "told to die".to_owned())]);
-        hearth_core::HostSink::event(
-            &*sink,
-            hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta },
-        );
+        let event = hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta };
+        // As a plugin does: on a thread that is not the host's.
+        let told = std::thread::spawn(move || hearth_core::HostSink::event(&*sink, event));
+        told.join().unwrap();
     }
 
     fn alive(&self) -> usize {
@@ -141,7 +141,7 @@ impl World {
 }
 
 /// A function of image `uri`, which needs no code on disk.
-fn target(number: u32, uri: &str) -> Arc<Target> {
+pub(crate) fn target(number: u32, uri: &str) -> Arc<Target> {
     let key = FunctionKey::new("000000000000", "us-east-1", &format!("f{number}"));
     let config = FunctionConfig {
         code: Code::Image(ImageCode { uri: uri.to_owned(), ..ImageCode::default() }),

@@ -32,6 +32,7 @@ pub(super) fn confine(command: &mut Command, confinement: &Confinement) {
 struct Steps {
     parent: Pid,
     open_files: Option<u64>,
+    no_core_files: bool,
     mounts: Option<Mounts>,
 }
 
@@ -45,7 +46,7 @@ struct Mounts {
 
 impl Steps {
     fn prepare(confinement: &Confinement) -> Self {
-        let Confinement { open_files, private_tmp, hosts } = confinement;
+        let Confinement { open_files, no_core_files, private_tmp, hosts } = confinement;
         // A path with a zero byte does not exist, and an empty one cannot be mounted.
         let text = |path: &PathBuf| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
         // `/tmp` last, since it may hide the others.
@@ -64,7 +65,7 @@ impl Steps {
                 ]
             }),
         });
-        Self { parent: getpid(), open_files: *open_files, mounts }
+        Self { parent: getpid(), open_files: *open_files, no_core_files: *no_core_files, mounts }
     }
 
     fn take(&self) -> nix::Result<()> {
@@ -74,8 +75,9 @@ impl Steps {
         if let Some(limit) = self.open_files {
             setrlimit(Resource::RLIMIT_NOFILE, limit, limit)?;
         }
-        // A core file would land in the code, which is shared and never changes.
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        if self.no_core_files {
+            setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        }
         // Last, because entering a user namespace takes the setting back.
         set_pdeathsig(Signal::SIGKILL)?;
         if getppid() == self.parent { Ok(()) } else { Err(Errno::ESRCH) }

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     /// `HEARTH_RIE_INIT_MS`.
     init_limit: Duration,
     timeout: Duration,
+    /// `HEARTH_RIE_MEMORY_MB`: the function is killed when it uses more.
+    memory_limit: Option<u64>,
     /// `HEARTH_RIE_STREAM_LIMIT` in bytes, and `HEARTH_RIE_STREAM_RATE` in bytes per second.
     stream: StreamRules,
     /// `HEARTH_RIE_FREEZE`: 1 to stop the function between invocations, which AWS's emulator does not.
@@ -85,6 +87,7 @@ impl Settings {
             grace: Duration::from_millis(number("HEARTH_RIE_GRACE_MS", 9000)?),
             token: text("HEARTH_RIE_TOKEN").filter(|token| !token.is_empty()).map(str::to_owned),
             init_limit: Duration::from_millis(number("HEARTH_RIE_INIT_MS", 10_000)?),
+            memory_limit: Some(number("HEARTH_RIE_MEMORY_MB", 0)? * 1024 * 1024).filter(|limit| *limit > 0),
             timeout: Duration::from_secs(number("AWS_LAMBDA_FUNCTION_TIMEOUT", 300)?),
             stream: StreamRules {
                 limit: number("HEARTH_RIE_STREAM_LIMIT", StreamRules::default().limit)?,
@@ -120,7 +123,7 @@ impl Settings {
             function: self.function,
             slots: self.slots,
             init_limit: self.init_limit,
-            memory_limit: None,
+            memory_limit: self.memory_limit,
             extensions: Some("/opt/extensions".into()),
             stream: self.stream,
             listen: self.listen,
