@@ -5,6 +5,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// Those on Lambda. That of processes is left out: the kernel counts them over all containers of a user, so that the
+/// container as a whole is limited instead.
+const LIMITS: [(&str, i64, i64); 4] = [
+    ("core", 10_737_418_240, 10_737_418_240),
+    ("memlock", 65_536, 65_536),
+    ("nofile", 1024, 1024),
+    ("stack", 8_388_608, -1),
+];
+
 /// Section `[backends.docker]` of the host's configuration file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,6 +61,8 @@ pub struct Config {
     /// Whether a function is stopped while it has nothing to do, as on Lambda: by the emulator inside, at no cost of
     /// the engine's.
     pub freeze: bool,
+    /// Soft and hard limits of a function's processes by name, `nofile`, ….
+    pub ulimits: BTreeMap<String, (i64, i64)>,
 
     /// Environment variables that every function gets, unless it sets them itself.
     pub environment: BTreeMap<String, String>,
@@ -146,6 +157,7 @@ impl Default for Config {
             read_only_root: false,
             pids: 1024,
             freeze: true,
+            ulimits: LIMITS.map(|(name, soft, hard)| (name.to_owned(), (soft, hard))).into(),
             environment: BTreeMap::new(),
         }
     }

@@ -24,15 +24,6 @@ const MIB: i64 = 1024 * 1024;
 /// Memory, in MiB, that comes with a whole processor on Lambda.
 const MEMORY_OF_ONE_CPU: i64 = 1769;
 const SHARES_OF_ONE_CPU: i64 = 1024;
-/// Soft and hard limits on Lambda. That of processes is left out: the kernel counts them over all containers of a
-/// user, so that the container as a whole is limited instead.
-const LIMITS: [(&str, i64, i64); 4] = [
-    ("core", 10_737_418_240, 10_737_418_240),
-    ("memlock", 65_536, 65_536),
-    ("nofile", 1024, 1024),
-    ("stack", 8_388_608, -1),
-];
-
 /// Everything that decides how a container is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
@@ -157,7 +148,7 @@ impl Plan<'_> {
             cpu_shares: shares,
             nano_cpus: quota,
             pids_limit: Some(config.pids),
-            ulimits: Some(LIMITS.map(|(name, soft, hard)| limits(name, soft, hard)).into()),
+            ulimits: Some(config.ulimits.iter().map(limits).collect()),
             tmpfs,
             mounts: Some(mounts),
             readonly_rootfs: Some(config.read_only_root),
@@ -184,8 +175,8 @@ fn or(own: &[String], of_image: &[String]) -> Vec<String> {
     if own.is_empty() { of_image.to_vec() } else { own.to_vec() }
 }
 
-fn limits(name: &str, soft: i64, hard: i64) -> ResourcesUlimits {
-    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(soft), hard: Some(hard) }
+fn limits((name, (soft, hard)): (&String, &(i64, i64))) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.clone()), soft: Some(*soft), hard: Some(*hard) }
 }
 
 fn any_port(address: &str) -> PortBinding {

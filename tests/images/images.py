@@ -302,8 +302,11 @@ def main():
         stamp.write_text(key())
     engine = docker.from_env(timeout=300)
     with open(made, "rb") as archive:
-        for image in engine.images.load(archive):
-            print(*image.tags)
+        # Engines differ in how they tell what they have loaded.
+        engine.api.load_image(archive)
+    with tarfile.open(made) as archive:
+        for image in json.load(archive.extractfile("manifest.json")):
+            print(*image["RepoTags"])
 
 
 if __name__ == "__main__":
