@@ -28,6 +28,7 @@ mod caller;
 mod code;
 mod concurrency;
 mod error;
+mod event_invoke;
 mod event_stream;
 mod functions;
 mod invocations;
@@ -94,6 +95,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
     let control = Router::new();
     let control = functions(control);
     let control = layers_and_tags(control);
+    let control = function_settings(control);
     let control = unsupported::routes(control)
         .route("/", get(account::greeting))
         .route("/_hearth/code/{sha256}", get(code::download))
@@ -127,6 +129,21 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
         ("/2019-09-30/functions/{name}/concurrency", get(concurrency::get)),
         ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
         ("/2016-08-19/account-settings", get(account::settings)),
+    ];
+    routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
+}
+
+/// What is set for functions besides their code and configuration.
+fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 2] = [
+        (
+            "/2019-09-25/functions/{name}/event-invoke-config",
+            get(event_invoke::get)
+                .put(event_invoke::put)
+                .post(event_invoke::update)
+                .delete(event_invoke::delete),
+        ),
+        ("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_invoke::list)),
     ];
     routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
 }

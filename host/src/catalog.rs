@@ -20,6 +20,7 @@ use function::{Function, FunctionConfig, FunctionKey, Version, VersionName};
 use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
+use qualified::Qualified;
 use store::StoreError;
 use writer::{Job, Writer};
 
@@ -36,6 +37,7 @@ mod index;
 pub mod layer;
 mod load;
 pub mod package;
+pub mod qualified;
 mod rollout;
 pub mod store;
 mod target;
@@ -288,6 +290,16 @@ impl Catalog {
     /// Deletes an alias; nothing happens if there is none with this name.
     pub async fn delete_alias(&self, key: FunctionKey, name: String) -> Result<(), ChangeError> {
         self.change(move |writer| writer.delete_alias(&key, &name)).await?
+    }
+
+    /// Changes what is set for a qualifier that exists; answers what `edit` answers.
+    pub async fn qualify<R: Send + 'static, E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        edit: impl FnOnce(&mut Qualified) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E> {
+        self.change(move |writer| writer.qualify(&key, &qualifier, edit)).await?
     }
 
     /// Publishes the next version of a layer.

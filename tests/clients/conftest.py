@@ -26,13 +26,13 @@ def pytest_configure():
             pytest.exit(f"{name} is not set; run these tests with: cargo xtask test e2e", returncode=4)
 
 
-def started(tmp_path_factory, name, *args, config=None):
+def started(tmp_path_factory, name, *args, config=None, env=None):
     """A host that ends with its fixture, and must end well."""
     folder = tmp_path_factory.mktemp(name)
     if config is not None:
         (folder / "hearth.toml").write_text(config)
         args = ("--config", str(folder / "hearth.toml"), *args)
-    host = Host(folder / "data", *args)
+    host = Host(folder / "data", *args, env=env)
     yield host
     assert host.stop() == 0, host.log_path.read_text()
 

@@ -117,6 +117,19 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether it has the form of an ARN, of whatever service: region and account may be empty.
+pub(super) fn is_resource(text: &str) -> bool {
+    let parts: Vec<_> = text.splitn(6, ':').collect();
+    let ["arn", partition, service, region, account, _] = parts[..] else { return false };
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    partition.starts_with("aws")
+        && is_word(partition)
+        && !service.is_empty()
+        && is_word(service)
+        && (region.is_empty() || is_region(region))
+        && (account.is_empty() || is_account(account))
+}
+
 /// Whether it has the form of a region's name: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
 pub(super) fn is_region(text: &str) -> bool {
     let text = text.strip_prefix("eusc-").unwrap_or(text);

@@ -17,6 +17,7 @@ use record::RecordError;
 
 pub use record::digest_of;
 
+mod qualified;
 pub mod record;
 mod schema;
 #[cfg(test)]
@@ -118,6 +119,7 @@ impl Store {
             aliases.insert(name, Arc::new(alias));
         }
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
+        let qualified = qualified::read(self.qualified(id)?).map_err(unreadable)?;
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
         Ok(Function {
             key,
@@ -127,6 +129,7 @@ impl Store {
             last_published: published,
             reserved_concurrency: reserved,
             tags,
+            qualified,
         })
     }
 
@@ -182,6 +185,7 @@ impl Store {
         if old.map(|old| &old.tags) != Some(&new.tags) {
             put_tags(&transaction, id, &new.tags)?;
         }
+        qualified::put(&transaction, id, old.map(|old| &old.qualified), &new.qualified)?;
         Ok(transaction.commit()?)
     }
 

@@ -24,6 +24,7 @@ use super::{Deployer, Shared};
 mod aliases;
 mod functions;
 mod layers;
+mod qualified;
 
 pub use aliases::{AliasChange, RoutingChange};
 pub use functions::NewFunction;

@@ -7,6 +7,7 @@ use crate::catalog::function::{
     Architecture, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef, SnapStart,
     Status, Tracing, Vpc, ZipCode,
 };
+use crate::catalog::qualified::{EventInvokeConfig, Qualified};
 
 fn database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -66,6 +67,19 @@ fn version(name: VersionName, config: FunctionConfig, status: Status) -> Arc<Ver
     })
 }
 
+fn qualified() -> Qualified {
+    let last_modified = jiff::Timestamp::UNIX_EPOCH;
+    Qualified {
+        event_invoke: Some(EventInvokeConfig {
+            max_retries: Some(1),
+            max_age_seconds: Some(60),
+            on_success: Some("queue".into()),
+            on_failure: None,
+            last_modified,
+        }),
+    }
+}
+
 fn function() -> Function {
     let (serving, reason) = (Arc::new(config(image())), "reason".to_owned());
     let numbered = [
@@ -92,6 +106,7 @@ fn function() -> Function {
         last_published: 9,
         reserved_concurrency: Some(5),
         tags: [("team".to_owned(), "fire".to_owned())].into(),
+        qualified: [("live".to_owned(), Arc::new(qualified()))].into(),
     }
 }
 
@@ -113,6 +128,7 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
     let mut new = old.clone();
     new.versions.remove(&1);
     new.aliases.clear();
+    new.qualified.clear();
     new.tags.clear();
     new.reserved_concurrency = None;
     new.latest = version(VersionName::Latest, config(image()), Status::Active);
@@ -127,10 +143,13 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
 #[test]
 fn a_newer_database_is_refused_by_name_of_its_schema() {
     let (_folder, path) = database();
-    Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
+    let connection = Store::open(&path).unwrap().connection;
+    let known: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
     assert_eq!(
         Store::open(&path).unwrap_err().to_string(),
-        "the database was written by a newer hearth: its schema is 99, this one knows up to 1"
+        format!("the database was written by a newer hearth: its schema is 99, this one knows up to {known}")
     );
 }
 

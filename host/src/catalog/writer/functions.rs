@@ -38,6 +38,7 @@ impl Writer {
             last_published: 0,
             reserved_concurrency: None,
             tags,
+            qualified: BTreeMap::new(),
         };
         if publish && let Some(version) = self.next_version(&function, None)? {
             function.put_version(Arc::new(version));
@@ -135,6 +136,7 @@ impl Writer {
         let mut function = Function::clone(&old);
         // Deleting what is not there is no error, as in AWS.
         let Some(version) = function.versions.remove(&number) else { return Ok(()) };
+        function.qualified.remove(&name.to_string());
         self.put(Some(&old), function)?;
         self.retire(key, &version);
         Ok(())
