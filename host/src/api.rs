@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -33,8 +33,11 @@ mod event_stream;
 mod functions;
 mod invocations;
 mod json;
+mod layer_permissions;
 mod layers;
 mod pages;
+mod permissions;
+mod policy;
 mod query;
 mod runtimes;
 mod settings;
@@ -133,9 +136,9 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
     routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
 }
 
-/// What is set for functions besides their code and configuration.
+/// What is set for functions and layers besides their code and configuration.
 fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 2] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 6] = [
         (
             "/2019-09-25/functions/{name}/event-invoke-config",
             get(event_invoke::get)
@@ -144,6 +147,13 @@ fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
                 .delete(event_invoke::delete),
         ),
         ("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_invoke::list)),
+        ("/2015-03-31/functions/{name}/policy", get(permissions::get).post(permissions::add)),
+        ("/2015-03-31/functions/{name}/policy/{statement}", delete(permissions::remove)),
+        (
+            "/2018-10-31/layers/{name}/versions/{number}/policy",
+            get(layer_permissions::get).post(layer_permissions::add),
+        ),
+        ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", delete(layer_permissions::remove)),
     ];
     routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
 }

@@ -20,6 +20,7 @@ use function::{Function, FunctionConfig, FunctionKey, Version, VersionName};
 use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
+use policy::Statement;
 use qualified::Qualified;
 use store::StoreError;
 use writer::{Job, Writer};
@@ -37,6 +38,7 @@ mod index;
 pub mod layer;
 mod load;
 pub mod package;
+pub mod policy;
 pub mod qualified;
 mod rollout;
 pub mod store;
@@ -300,6 +302,28 @@ impl Catalog {
         edit: impl FnOnce(&mut Qualified) -> Result<R, E> + Send + 'static,
     ) -> Result<R, E> {
         self.change(move |writer| writer.qualify(&key, &qualifier, edit)).await?
+    }
+
+    /// Changes who may use a version or an alias; answers what `edit` answers.
+    pub async fn edit_policy<R: Send + 'static, E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        revision: Option<String>,
+        edit: impl FnOnce(&mut Vec<Statement>) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E> {
+        self.change(move |writer| writer.edit_policy(&key, &qualifier, revision.as_deref(), edit)).await?
+    }
+
+    /// Changes who may use a version of a layer; answers its new revision.
+    pub async fn edit_layer_policy<E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: LayerKey,
+        number: u32,
+        revision: Option<String>,
+        edit: impl FnOnce(&mut Vec<Statement>) -> Result<(), E> + Send + 'static,
+    ) -> Result<String, E> {
+        self.change(move |writer| writer.edit_layer_policy(&key, number, revision.as_deref(), edit)).await?
     }
 
     /// Publishes the next version of a layer.

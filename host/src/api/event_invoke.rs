@@ -13,13 +13,12 @@ use super::caller::{Caller, Located};
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
 use super::query::Params;
-use super::updates::REQUEST_LIMIT;
+use super::updates::{REQUEST_LIMIT, UpdateError};
 use super::validate::Violations;
 use super::wire::event_invoke::{
     Destination, DestinationConfig, FunctionEventInvokeConfig, ListEventInvokeConfigs, PutEventInvokeConfig,
 };
 use super::{ApiState, answer, arn, body};
-use crate::catalog::ChangeError;
 use crate::catalog::function::Function;
 use crate::catalog::qualified::{EventInvokeConfig, Qualified};
 use crate::clock::Clock;
@@ -141,30 +140,15 @@ async fn set(
     let edit = move |qualified: &mut Qualified| {
         let present = qualified.event_invoke.take().filter(|_| keep);
         if keep && present.is_none() {
-            return Err(SetError::Missing);
+            return Err(UpdateError::Api(missing));
         }
         let config = changes.apply(present);
         qualified.event_invoke = Some(config.clone());
         Ok(config)
     };
     let config = api.catalog.qualify(located.key(), qualifier_of(&located), edit).await;
-    match config {
-        Ok(config) => answer(StatusCode::OK, &FunctionEventInvokeConfig::new(arn, &config)),
-        Err(SetError::Missing) => Err(missing),
-        Err(SetError::Change(error)) => Err(ApiError::change(error, &arn)),
-    }
-}
-
-/// Why nothing is set.
-enum SetError {
-    Missing,
-    Change(ChangeError),
-}
-
-impl From<ChangeError> for SetError {
-    fn from(error: ChangeError) -> Self {
-        Self::Change(error)
-    }
+    let config = config.map_err(|error| error.told(&arn))?;
+    answer(StatusCode::OK, &FunctionEventInvokeConfig::new(arn, &config))
 }
 
 /// `GetFunctionEventInvokeConfig`
@@ -191,19 +175,15 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let qualifier = Params::new(query.as_deref()).get("Qualifier");
     let located = qualified(Caller::of(&headers, &api.settings).locate(&name, qualifier.as_deref())?);
+    let nothing = missing(&located);
     let take = |qualified: &mut Qualified| match qualified.event_invoke.take() {
         Some(_) => Ok(()),
-        None => Err(SetError::Missing),
+        None => Err(UpdateError::Api(nothing)),
     };
     match api.catalog.qualify(located.key(), qualifier_of(&located), take).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
-        Err(
-            SetError::Missing
-            | SetError::Change(
-                ChangeError::FunctionNotFound | ChangeError::VersionNotFound | ChangeError::AliasNotFound,
-            ),
-        ) => Err(missing(&located)),
-        Err(SetError::Change(error)) => Err(ApiError::change(error, &located.arn())),
+        Err(error) if error.is_not_found() => Err(missing(&located)),
+        Err(error) => Err(error.told(&located.arn())),
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod blob;
 pub(super) mod event_invoke;
 pub(super) mod function;
 pub(super) mod layer;
+pub(super) mod policy;
 pub(super) mod settings;
 
 /// A date in the protocol's own form; some members have a text instead.

@@ -5,6 +5,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Statement;
+
 /// What was set for one qualifier of a function: `$LATEST`, a version or an alias.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -12,6 +14,9 @@ pub struct Qualified {
     /// How its asynchronous invocations are treated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_invoke: Option<EventInvokeConfig>,
+    /// Who may use it, in the order in which it was granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<Statement>,
 }
 
 /// How asynchronous invocations are treated. What is `None` is as for every function.

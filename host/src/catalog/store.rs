@@ -213,6 +213,17 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
+    /// Writes what may change of a layer's version.
+    pub fn update_layer_version(&mut self, key: &LayerKey, version: &LayerVersion) -> Result<(), StoreError> {
+        let text = record::write_layer_version(version).map_err(StoreError::Unwritable)?;
+        self.connection.execute(
+            "UPDATE layer_versions SET record = ? WHERE version = ?
+             AND layer = (SELECT id FROM layers WHERE account = ? AND region = ? AND name = ?)",
+            params![text, version.number, key.account, key.region, key.name],
+        )?;
+        Ok(())
+    }
+
     /// Removes one version of a layer. The layer stays, so that its numbers are not used again.
     pub fn delete_layer_version(&mut self, key: &LayerKey, number: u32) -> Result<(), StoreError> {
         self.connection.execute(

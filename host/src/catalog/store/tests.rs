@@ -7,6 +7,7 @@ use crate::catalog::function::{
     Architecture, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef, SnapStart,
     Status, Tracing, Vpc, ZipCode,
 };
+use crate::catalog::policy::Statement;
 use crate::catalog::qualified::{EventInvokeConfig, Qualified};
 
 fn database() -> (tempfile::TempDir, PathBuf) {
@@ -77,6 +78,7 @@ fn qualified() -> Qualified {
             on_failure: None,
             last_modified,
         }),
+        policy: vec![Statement { id: "sid".into(), document: "{}".into() }],
     }
 }
 
