@@ -26,6 +26,7 @@ mod arn;
 mod body;
 mod caller;
 mod code;
+mod code_signing;
 mod concurrency;
 mod error;
 mod event_invoke;
@@ -39,6 +40,8 @@ mod pages;
 mod permissions;
 mod policy;
 mod query;
+mod recursion;
+mod runtime_management;
 mod runtimes;
 mod settings;
 mod streaming;
@@ -138,7 +141,7 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
 
 /// What is set for functions and layers besides their code and configuration.
 fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 6] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 12] = [
         (
             "/2019-09-25/functions/{name}/event-invoke-config",
             get(event_invoke::get)
@@ -147,6 +150,23 @@ fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
                 .delete(event_invoke::delete),
         ),
         ("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_invoke::list)),
+        (
+            "/2021-07-20/functions/{name}/runtime-management-config",
+            get(runtime_management::get).put(runtime_management::put),
+        ),
+        ("/2024-08-31/functions/{name}/recursion-config", get(recursion::get).put(recursion::put)),
+        ("/2020-04-22/code-signing-configs", get(code_signing::list).post(code_signing::create)),
+        (
+            "/2020-04-22/code-signing-configs/{arn}",
+            get(code_signing::get).put(code_signing::update).delete(code_signing::delete),
+        ),
+        ("/2020-04-22/code-signing-configs/{arn}/functions", get(code_signing::list_functions)),
+        (
+            "/2020-06-30/functions/{name}/code-signing-config",
+            get(code_signing::get_of_function)
+                .put(code_signing::put_for_function)
+                .delete(code_signing::delete_of_function),
+        ),
         ("/2015-03-31/functions/{name}/policy", get(permissions::get).post(permissions::add)),
         ("/2015-03-31/functions/{name}/policy/{statement}", delete(permissions::remove)),
         (

@@ -21,7 +21,8 @@ use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
 use policy::Statement;
-use qualified::Qualified;
+use qualified::{FunctionSettings, Qualified};
+use resource::{Place, Resource};
 use store::StoreError;
 use writer::{Job, Writer};
 
@@ -40,6 +41,7 @@ mod load;
 pub mod package;
 pub mod policy;
 pub mod qualified;
+pub mod resource;
 mod rollout;
 pub mod store;
 mod target;
@@ -264,6 +266,15 @@ impl Catalog {
         self.change(move |writer| writer.reserve(&key, reserved)).await?
     }
 
+    /// Changes what is set for a function as a whole.
+    pub async fn set(
+        &self,
+        key: FunctionKey,
+        edit: impl FnOnce(&mut FunctionSettings) + Send + 'static,
+    ) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.set(&key, edit)).await?
+    }
+
     /// Changes the tags of a function.
     pub async fn tag(
         &self,
@@ -324,6 +335,40 @@ impl Catalog {
         edit: impl FnOnce(&mut Vec<Statement>) -> Result<(), E> + Send + 'static,
     ) -> Result<String, E> {
         self.change(move |writer| writer.edit_layer_policy(&key, number, revision.as_deref(), edit)).await?
+    }
+
+    /// A value of a kind, as it is at this moment.
+    pub fn resource<R: Resource>(&self, place: &Place, id: &str) -> Option<Arc<R>> {
+        self.shared.index().resource(place, id).cloned()
+    }
+
+    /// All values of a kind in one account and region, by id.
+    pub fn resources<R: Resource>(&self, place: &Place) -> Vec<Arc<R>> {
+        self.shared.index().resources(place)
+    }
+
+    /// Puts a value in the place of the one with its id.
+    pub async fn put_resource<R: Resource>(&self, place: Place, resource: R) -> Result<Arc<R>, ChangeError> {
+        self.change(move |writer| writer.put_resource(&place, resource)).await?
+    }
+
+    /// Changes a value, if there is one with this id.
+    pub async fn edit_resource<R: Resource>(
+        &self,
+        place: Place,
+        id: String,
+        edit: impl FnOnce(&mut R) + Send + 'static,
+    ) -> Result<Option<Arc<R>>, ChangeError> {
+        self.change(move |writer| writer.edit_resource(&place, &id, edit)).await?
+    }
+
+    /// Removes a value and answers it, if there is one with this id.
+    pub async fn delete_resource<R: Resource>(
+        &self,
+        place: Place,
+        id: String,
+    ) -> Result<Option<Arc<R>>, ChangeError> {
+        self.change(move |writer| writer.delete_resource(&place, &id)).await?
     }
 
     /// Publishes the next version of a layer.

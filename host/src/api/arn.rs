@@ -42,6 +42,13 @@ pub(super) const PLAIN: NameRule = NameRule {
     dots: false,
 };
 
+/// For operations on a function as a whole.
+pub(super) const UNQUALIFIED: NameRule = NameRule {
+    max_length: 140,
+    pattern: r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)",
+    dots: false,
+};
+
 /// As errors show it.
 pub(super) const QUALIFIER_PATTERN: &str = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 pub(super) mod alias;
 pub(super) mod blob;
+pub(super) mod code_signing;
 pub(super) mod event_invoke;
 pub(super) mod function;
 pub(super) mod layer;

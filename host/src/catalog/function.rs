@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::alias::Alias;
 use super::package::{Digest, Package};
-use super::qualified::Qualified;
+use super::qualified::{FunctionSettings, Qualified};
 use super::target::Target;
 
 pub use config::{
@@ -72,6 +72,8 @@ pub struct Function {
     pub tags: BTreeMap<String, String>,
     /// What was set for `$LATEST`, versions and aliases, by qualifier.
     pub qualified: BTreeMap<String, Arc<Qualified>>,
+    /// What was set for all of it.
+    pub settings: FunctionSettings,
 }
 
 impl Function {

@@ -17,6 +17,53 @@ pub struct Qualified {
     /// Who may use it, in the order in which it was granted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policy: Vec<Statement>,
+    /// When its runtime is updated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_management: Option<RuntimeManagement>,
+}
+
+/// What was set for a function as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FunctionSettings {
+    /// Whether a function that calls itself through other services is let go on; stored only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recursive_loop: Option<RecursiveLoop>,
+    /// Id of the code signing config that it follows; stored only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_signing_config: Option<String>,
+}
+
+/// What becomes of a function that calls itself through other services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecursiveLoop {
+    /// It goes on.
+    Allow,
+    /// It is stopped.
+    #[default]
+    Terminate,
+}
+
+/// When a version's runtime is updated; stored only, for the runtimes are this machine's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeManagement {
+    /// When.
+    pub update_on: UpdateRuntimeOn,
+    /// The version of the runtime that was chosen by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_arn: Option<String>,
+}
+
+/// When a runtime is updated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdateRuntimeOn {
+    /// As soon as there is another one.
+    #[default]
+    Auto,
+    /// By hand.
+    Manual,
+    /// With the function.
+    FunctionUpdate,
 }
 
 /// How asynchronous invocations are treated. What is `None` is as for every function.

@@ -19,6 +19,7 @@ pub use record::digest_of;
 
 mod qualified;
 pub mod record;
+mod resources;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -120,6 +121,7 @@ impl Store {
         }
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
         let qualified = qualified::read(self.qualified(id)?).map_err(unreadable)?;
+        let settings = qualified::read_settings(self.settings(id)?).map_err(unreadable)?;
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
         Ok(Function {
             key,
@@ -130,6 +132,7 @@ impl Store {
             reserved_concurrency: reserved,
             tags,
             qualified,
+            settings,
         })
     }
 
@@ -186,6 +189,9 @@ impl Store {
             put_tags(&transaction, id, &new.tags)?;
         }
         qualified::put(&transaction, id, old.map(|old| &old.qualified), &new.qualified)?;
+        if old.map(|old| &old.settings) != Some(&new.settings) {
+            qualified::put_settings(&transaction, id, &new.settings)?;
+        }
         Ok(transaction.commit()?)
     }
 

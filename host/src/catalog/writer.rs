@@ -25,6 +25,7 @@ mod aliases;
 mod functions;
 mod layers;
 mod qualified;
+mod resources;
 
 pub use aliases::{AliasChange, RoutingChange};
 pub use functions::NewFunction;

@@ -8,7 +8,10 @@ use crate::catalog::function::{
     Status, Tracing, Vpc, ZipCode,
 };
 use crate::catalog::policy::Statement;
-use crate::catalog::qualified::{EventInvokeConfig, Qualified};
+use crate::catalog::qualified::{
+    EventInvokeConfig, FunctionSettings, Qualified, RecursiveLoop, RuntimeManagement,
+};
+use crate::catalog::resource::{CodeSigningConfig, Place};
 
 fn database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -78,6 +81,7 @@ fn qualified() -> Qualified {
             on_failure: None,
             last_modified,
         }),
+        runtime_management: Some(RuntimeManagement::default()),
         policy: vec![Statement { id: "sid".into(), document: "{}".into() }],
     }
 }
@@ -109,6 +113,10 @@ fn function() -> Function {
         reserved_concurrency: Some(5),
         tags: [("team".to_owned(), "fire".to_owned())].into(),
         qualified: [("live".to_owned(), Arc::new(qualified()))].into(),
+        settings: FunctionSettings {
+            recursive_loop: Some(RecursiveLoop::Allow),
+            code_signing_config: Some("csc".into()),
+        },
     }
 }
 
@@ -131,6 +139,7 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
     new.versions.remove(&1);
     new.aliases.clear();
     new.qualified.clear();
+    new.settings = FunctionSettings::default();
     new.tags.clear();
     new.reserved_concurrency = None;
     new.latest = version(VersionName::Latest, config(image()), Status::Active);
@@ -166,4 +175,25 @@ fn a_record_that_means_nothing_is_told_with_its_owner() {
         "the record of arn:aws:lambda:us-east-1:000000000000:function:f cannot be read: missing field \
          `revision_id` at line 1 column 2"
     );
+}
+
+#[test]
+fn what_an_account_has_besides_functions_is_read_as_it_was_written() {
+    let (_folder, path) = database();
+    let place = Place { account: "000000000000".into(), region: "us-east-1".into() };
+    let config = CodeSigningConfig {
+        id: "csc-1".into(),
+        description: Some("d".into()),
+        publishers: vec!["profile".into()],
+        untrusted_artifact: "Warn".into(),
+        last_modified: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let mut store = Store::open(&path).unwrap();
+    store.put_resource(&place, &CodeSigningConfig { description: None, ..config.clone() }).unwrap();
+    store.put_resource(&place, &config).unwrap();
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.resources().unwrap(), [(place.clone(), config)]);
+    store.delete_resource::<CodeSigningConfig>(&place, "csc-1").unwrap();
+    assert_eq!(store.resources::<CodeSigningConfig>().unwrap(), []);
 }
