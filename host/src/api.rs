@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -26,15 +26,22 @@ mod arn;
 mod body;
 mod caller;
 mod code;
+mod code_signing;
 mod concurrency;
 mod error;
+mod event_invoke;
 mod event_stream;
 mod functions;
 mod invocations;
 mod json;
+mod layer_permissions;
 mod layers;
 mod pages;
+mod permissions;
+mod policy;
 mod query;
+mod recursion;
+mod runtime_management;
 mod runtimes;
 mod settings;
 mod streaming;
@@ -94,6 +101,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
     let control = Router::new();
     let control = functions(control);
     let control = layers_and_tags(control);
+    let control = function_settings(control);
     let control = unsupported::routes(control)
         .route("/", get(account::greeting))
         .route("/_hearth/code/{sha256}", get(code::download))
@@ -127,6 +135,45 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
         ("/2019-09-30/functions/{name}/concurrency", get(concurrency::get)),
         ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
         ("/2016-08-19/account-settings", get(account::settings)),
+    ];
+    routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
+}
+
+/// What is set for functions and layers besides their code and configuration.
+fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 12] = [
+        (
+            "/2019-09-25/functions/{name}/event-invoke-config",
+            get(event_invoke::get)
+                .put(event_invoke::put)
+                .post(event_invoke::update)
+                .delete(event_invoke::delete),
+        ),
+        ("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_invoke::list)),
+        (
+            "/2021-07-20/functions/{name}/runtime-management-config",
+            get(runtime_management::get).put(runtime_management::put),
+        ),
+        ("/2024-08-31/functions/{name}/recursion-config", get(recursion::get).put(recursion::put)),
+        ("/2020-04-22/code-signing-configs", get(code_signing::list).post(code_signing::create)),
+        (
+            "/2020-04-22/code-signing-configs/{arn}",
+            get(code_signing::get).put(code_signing::update).delete(code_signing::delete),
+        ),
+        ("/2020-04-22/code-signing-configs/{arn}/functions", get(code_signing::list_functions)),
+        (
+            "/2020-06-30/functions/{name}/code-signing-config",
+            get(code_signing::get_of_function)
+                .put(code_signing::put_for_function)
+                .delete(code_signing::delete_of_function),
+        ),
+        ("/2015-03-31/functions/{name}/policy", get(permissions::get).post(permissions::add)),
+        ("/2015-03-31/functions/{name}/policy/{statement}", delete(permissions::remove)),
+        (
+            "/2018-10-31/layers/{name}/versions/{number}/policy",
+            get(layer_permissions::get).post(layer_permissions::add),
+        ),
+        ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", delete(layer_permissions::remove)),
     ];
     routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
 }

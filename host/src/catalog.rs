@@ -20,6 +20,9 @@ use function::{Function, FunctionConfig, FunctionKey, Version, VersionName};
 use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
+use policy::Statement;
+use qualified::{FunctionSettings, Qualified};
+use resource::{Place, Resource};
 use store::StoreError;
 use writer::{Job, Writer};
 
@@ -36,6 +39,9 @@ mod index;
 pub mod layer;
 mod load;
 pub mod package;
+pub mod policy;
+pub mod qualified;
+pub mod resource;
 mod rollout;
 pub mod store;
 mod target;
@@ -260,6 +266,15 @@ impl Catalog {
         self.change(move |writer| writer.reserve(&key, reserved)).await?
     }
 
+    /// Changes what is set for a function as a whole.
+    pub async fn set(
+        &self,
+        key: FunctionKey,
+        edit: impl FnOnce(&mut FunctionSettings) + Send + 'static,
+    ) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.set(&key, edit)).await?
+    }
+
     /// Changes the tags of a function.
     pub async fn tag(
         &self,
@@ -288,6 +303,72 @@ impl Catalog {
     /// Deletes an alias; nothing happens if there is none with this name.
     pub async fn delete_alias(&self, key: FunctionKey, name: String) -> Result<(), ChangeError> {
         self.change(move |writer| writer.delete_alias(&key, &name)).await?
+    }
+
+    /// Changes what is set for a qualifier that exists; answers what `edit` answers.
+    pub async fn qualify<R: Send + 'static, E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        edit: impl FnOnce(&mut Qualified) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E> {
+        self.change(move |writer| writer.qualify(&key, &qualifier, edit)).await?
+    }
+
+    /// Changes who may use a version or an alias; answers what `edit` answers.
+    pub async fn edit_policy<R: Send + 'static, E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        revision: Option<String>,
+        edit: impl FnOnce(&mut Vec<Statement>) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E> {
+        self.change(move |writer| writer.edit_policy(&key, &qualifier, revision.as_deref(), edit)).await?
+    }
+
+    /// Changes who may use a version of a layer; answers its new revision.
+    pub async fn edit_layer_policy<E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: LayerKey,
+        number: u32,
+        revision: Option<String>,
+        edit: impl FnOnce(&mut Vec<Statement>) -> Result<(), E> + Send + 'static,
+    ) -> Result<String, E> {
+        self.change(move |writer| writer.edit_layer_policy(&key, number, revision.as_deref(), edit)).await?
+    }
+
+    /// A value of a kind, as it is at this moment.
+    pub fn resource<R: Resource>(&self, place: &Place, id: &str) -> Option<Arc<R>> {
+        self.shared.index().resource(place, id).cloned()
+    }
+
+    /// All values of a kind in one account and region, by id.
+    pub fn resources<R: Resource>(&self, place: &Place) -> Vec<Arc<R>> {
+        self.shared.index().resources(place)
+    }
+
+    /// Puts a value in the place of the one with its id.
+    pub async fn put_resource<R: Resource>(&self, place: Place, resource: R) -> Result<Arc<R>, ChangeError> {
+        self.change(move |writer| writer.put_resource(&place, resource)).await?
+    }
+
+    /// Changes a value, if there is one with this id.
+    pub async fn edit_resource<R: Resource>(
+        &self,
+        place: Place,
+        id: String,
+        edit: impl FnOnce(&mut R) + Send + 'static,
+    ) -> Result<Option<Arc<R>>, ChangeError> {
+        self.change(move |writer| writer.edit_resource(&place, &id, edit)).await?
+    }
+
+    /// Removes a value and answers it, if there is one with this id.
+    pub async fn delete_resource<R: Resource>(
+        &self,
+        place: Place,
+        id: String,
+    ) -> Result<Option<Arc<R>>, ChangeError> {
+        self.change(move |writer| writer.delete_resource(&place, &id)).await?
     }
 
     /// Publishes the next version of a layer.

@@ -11,8 +11,11 @@ use clap::Args;
 use hearth_pool::{KeepAlive, MemoryMib, QueuePolicy, ScaleOut};
 use serde::Deserialize;
 
+use crate::aws;
 use crate::event_queue;
 use crate::simulate::policy;
+
+mod endpoints;
 
 /// Lambda has no smaller function: a budget below it holds none.
 const SMALLEST_FUNCTION: MemoryMib = MemoryMib(128);
@@ -40,6 +43,8 @@ pub struct HostConfig {
     pub queue_timeout: Duration,
     /// How often and how long asynchronous invocations are tried.
     pub events: event_queue::Policy,
+    /// Where other AWS services are, and who calls them.
+    pub aws: aws::Settings,
     /// How long invocations under way may go on once the host was told to stop.
     pub shutdown_grace: Duration,
     /// How long an instance has between being asked to end and being killed.
@@ -196,6 +201,7 @@ impl HostConfig {
             shutdown_grace: seconds("shutdown_grace_seconds", file.shutdown_grace_seconds, 8.0)?,
             terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 2.0)?,
             events: file.events.into_policy()?,
+            aws: endpoints::read(environment)?,
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,
             backend_sha256: file.backend_sha256,

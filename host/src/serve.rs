@@ -9,10 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::api::{self, ApiState, admin};
+use crate::aws::Aws;
 use crate::catalog::{self, Catalog, Deployer};
 use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::data_dir::{DataDir, DataDirError};
+use crate::destinations::Destinations;
 use crate::driver::{self, Driver, EventSink, ShutDown};
 use crate::event_queue::{self, EventQueue};
 use crate::invoke::Invoker;
@@ -121,7 +123,8 @@ pub async fn serve(
     let reaper = tokio::spawn(reap_for_ever(Arc::clone(&backend)));
 
     let invoker = Invoker::new(driver.clone(), clock, Arc::clone(&metrics), config.queue_timeout);
-    let events_runner = tokio::spawn(events.clone().run(catalog.clone(), invoker.clone()));
+    let destinations = Destinations::new(Aws::new(config.aws.clone()));
+    let events_runner = tokio::spawn(events.clone().run(catalog.clone(), invoker.clone(), destinations));
     let settings = api::Settings {
         account: config.account_id.clone(),
         region: config.region.clone(),

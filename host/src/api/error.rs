@@ -36,9 +36,11 @@ macro_rules! kinds {
 }
 
 kinds! {
+    CODE_SIGNING_CONFIG_NOT_FOUND = "CodeSigningConfigNotFoundException" NOT_FOUND "Message" Some("User");
     INVALID_PARAMETER = "InvalidParameterValueException" BAD_REQUEST "message" Some("User");
     INVALID_REQUEST_CONTENT = "InvalidRequestContentException" BAD_REQUEST "message" Some("User");
     NOT_SUPPORTED = "NotSupportedByHostException" NOT_IMPLEMENTED "message" Some("User");
+    POLICY_LENGTH_EXCEEDED = "PolicyLengthExceededException" BAD_REQUEST "message" Some("User");
     PRECONDITION_FAILED = "PreconditionFailedException" PRECONDITION_FAILED "message" Some("User");
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException" PAYLOAD_TOO_LARGE "Message" None;
     RESOURCE_CONFLICT = "ResourceConflictException" CONFLICT "message" Some("User");

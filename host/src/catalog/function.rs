@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::alias::Alias;
 use super::package::{Digest, Package};
+use super::qualified::{FunctionSettings, Qualified};
 use super::target::Target;
 
 pub use config::{
@@ -69,6 +70,10 @@ pub struct Function {
     pub reserved_concurrency: Option<u32>,
     /// Free labels.
     pub tags: BTreeMap<String, String>,
+    /// What was set for `$LATEST`, versions and aliases, by qualifier.
+    pub qualified: BTreeMap<String, Arc<Qualified>>,
+    /// What was set for all of it.
+    pub settings: FunctionSettings,
 }
 
 impl Function {
@@ -91,6 +96,11 @@ impl Function {
             Ok(name) => self.version(name),
             Err(NotAVersion) => self.version(self.aliases.get(qualifier)?.version),
         }
+    }
+
+    /// Whether it has this version or alias.
+    pub fn has(&self, qualifier: &str) -> bool {
+        self.qualified(qualifier).is_some()
     }
 
     /// Puts another version in the place of the one with its name.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::digest::Digest;
 use super::function::{Function, FunctionKey, Version, VersionName};
 use super::layer::{Layer, LayerKey, LayerVersion};
+use super::resource::{Place, Resource, Resources};
 use super::target::{FunctionRef, ResolveError, Target};
 
 /// Every function and layer, by account, region and name. Maps within maps, because they can be searched with
@@ -19,6 +20,7 @@ pub(super) struct Index {
 struct Region {
     functions: HashMap<Arc<str>, Arc<Function>>,
     layers: BTreeMap<String, Arc<Layer>>,
+    resources: Resources,
 }
 
 impl Index {
@@ -94,6 +96,30 @@ impl Index {
         let account = self.accounts.entry(key.account.as_str().into()).or_default();
         let region = account.entry(key.region.as_str().into()).or_default();
         region.layers.insert(key.name.clone(), layer);
+    }
+
+    /// One value of a kind.
+    pub(super) fn resource<R: Resource>(&self, place: &Place, id: &str) -> Option<&Arc<R>> {
+        R::all(&self.region(&place.account, &place.region)?.resources).get(id)
+    }
+
+    /// All values of a kind in one account and region, by id.
+    pub(super) fn resources<R: Resource>(&self, place: &Place) -> Vec<Arc<R>> {
+        let region = self.region(&place.account, &place.region).into_iter();
+        region.flat_map(|region| R::all(&region.resources).values().cloned()).collect()
+    }
+
+    /// Puts a value in the place of the one with its id.
+    pub(super) fn put_resource<R: Resource>(&mut self, place: &Place, resource: Arc<R>) {
+        let account = self.accounts.entry(place.account.as_str().into()).or_default();
+        let region = account.entry(place.region.as_str().into()).or_default();
+        R::all_mut(&mut region.resources).insert(resource.id().to_owned(), resource);
+    }
+
+    /// Takes a value out.
+    pub(super) fn remove_resource<R: Resource>(&mut self, place: &Place, id: &str) -> Option<Arc<R>> {
+        let region = self.accounts.get_mut(place.account.as_str())?.get_mut(place.region.as_str())?;
+        R::all_mut(&mut region.resources).remove(id)
     }
 
     /// Whether any function or layer needs this package.

@@ -83,6 +83,7 @@ impl World {
             key: key(name),
             config: config(package.reference()),
             tags: BTreeMap::new(),
+            settings: FunctionSettings::default(),
             publish: false,
             packages: vec![package],
         };
@@ -339,6 +340,7 @@ async fn a_function_that_is_made_again_has_its_number_again() {
         key: key("f"),
         config: FunctionConfig::clone(&world.settled("f").await.latest.config),
         tags: BTreeMap::new(),
+        settings: FunctionSettings::default(),
         publish: false,
         packages: Vec::new(),
     };
@@ -408,6 +410,7 @@ async fn code_and_layers_that_are_too_large_together_are_refused() {
         key: key("f"),
         config: config(large),
         tags: BTreeMap::new(),
+        settings: FunctionSettings::default(),
         publish: false,
         packages: vec![package],
     };

@@ -24,6 +24,8 @@ use super::{Deployer, Shared};
 mod aliases;
 mod functions;
 mod layers;
+mod qualified;
+mod resources;
 
 pub use aliases::{AliasChange, RoutingChange};
 pub use functions::NewFunction;

@@ -14,6 +14,7 @@ use crate::catalog::function::{
     SnapStart, Status, Tracing, Version, VersionName, Vpc, ZipCode,
 };
 use crate::catalog::layer::LayerVersion;
+use crate::catalog::policy::LayerPolicy;
 
 /// Why a record cannot be understood: the field that has no meaning.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +113,8 @@ struct LayerVersionRecord {
     runtimes: Vec<String>,
     architectures: Vec<String>,
     created_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<LayerPolicy>,
 }
 
 /// Writes a version.
@@ -181,6 +184,7 @@ pub fn write_layer_version(version: &LayerVersion) -> Result<String, RecordError
         runtimes: version.runtimes.clone(),
         architectures: version.architectures.clone(),
         created_ms: version.created.as_millisecond(),
+        policy: version.policy.clone(),
     };
     Ok(serde_json::to_string(&record)?)
 }
@@ -196,6 +200,7 @@ pub fn read_layer_version(number: u32, text: &str) -> Result<LayerVersion, Recor
         runtimes: record.runtimes,
         architectures: record.architectures,
         created: read_time(record.created_ms)?,
+        policy: record.policy,
         hold: None,
     })
 }
