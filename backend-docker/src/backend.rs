@@ -173,6 +173,11 @@ impl DockerBackend {
             .map_err(|error| cannot("started", error))?;
         let container = docker.inspect_container(handle, None::<InspectContainerOptions>).await;
         let container = container.map_err(|error| cannot("looked at", error))?;
+        if let Some(state) = container.state.as_ref().filter(|state| state.running == Some(false)) {
+            let status = state.exit_code.unwrap_or_default().to_string();
+            let end = watch::exited(&status, state.oom_killed == Some(true));
+            return Err(self.did_not_come_up(handle, &end).await);
+        }
         let endpoint = route.endpoint(&container, ports.invocations)?;
 
         let limit = START_LIMIT + Duration::from_millis(spec.init_timeout_ms);

@@ -240,7 +240,7 @@ pub(crate) fn name(container: &ContainerSummary) -> &str {
 }
 
 /// In the words of the interface. Shells and engines add 128 to the number of a signal.
-fn exited(status: &str, is_out_of_memory: bool) -> End {
+pub(crate) fn exited(status: &str, is_out_of_memory: bool) -> End {
     let mut meta = Meta::new();
     let status: Option<u16> = status.parse().ok();
     // A process that was killed for its memory earlier is not why the container was stopped later.
