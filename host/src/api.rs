@@ -32,6 +32,7 @@ mod code_signing;
 mod concurrency;
 mod error;
 mod event_invoke;
+mod event_sources;
 mod event_stream;
 mod front;
 mod functions;
@@ -161,7 +162,7 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
 
 /// What is set for functions and layers besides their code and configuration.
 fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 12] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
         (
             "/2019-09-25/functions/{name}/event-invoke-config",
             get(event_invoke::get)
@@ -186,6 +187,11 @@ fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
             get(code_signing::get_of_function)
                 .put(code_signing::put_for_function)
                 .delete(code_signing::delete_of_function),
+        ),
+        ("/2015-03-31/event-source-mappings", get(event_sources::list).post(event_sources::create)),
+        (
+            "/2015-03-31/event-source-mappings/{id}",
+            get(event_sources::get).put(event_sources::update).delete(event_sources::delete),
         ),
         ("/2015-03-31/functions/{name}/policy", get(permissions::get).post(permissions::add)),
         ("/2015-03-31/functions/{name}/policy/{statement}", delete(permissions::remove)),

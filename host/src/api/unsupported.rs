@@ -11,9 +11,7 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 17] = [
-    ("/2015-03-31/event-source-mappings", &[(MethodFilter::POST, "CreateEventSourceMapping"), (MethodFilter::GET, "ListEventSourceMappings")]),
-    ("/2015-03-31/event-source-mappings/{id}", &[(MethodFilter::GET, "GetEventSourceMapping"), (MethodFilter::PUT, "UpdateEventSourceMapping"), (MethodFilter::DELETE, "DeleteEventSourceMapping")]),
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 15] = [
     ("/2025-12-01/durable-executions/{arn}", &[(MethodFilter::GET, "GetDurableExecution"), (MethodFilter::DELETE, "DeleteDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/checkpoint", &[(MethodFilter::POST, "CheckpointDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/history", &[(MethodFilter::GET, "GetDurableExecutionHistory")]),

@@ -9,6 +9,7 @@ pub(super) mod alias;
 pub(super) mod blob;
 pub(super) mod code_signing;
 pub(super) mod event_invoke;
+pub(super) mod event_source;
 pub(super) mod function;
 pub(super) mod layer;
 pub(super) mod policy;

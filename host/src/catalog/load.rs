@@ -7,7 +7,7 @@ use super::function::{Function, PackageRef, Status, Version};
 use super::index::Index;
 use super::layer::{Layer, LayerVersion};
 use super::package::{Package, PackageError, PackageStore};
-use super::resource::CodeSigningConfig;
+use super::resource::{CodeSigningConfig, EventSourceMapping};
 use super::store::Store;
 use super::{OpenError, Settings, Shared};
 
@@ -28,6 +28,9 @@ pub(super) fn open(settings: Settings) -> Result<(Shared, Store), OpenError> {
     }
     for (place, config) in store.resources::<CodeSigningConfig>()? {
         index.put_resource(&place, Arc::new(config));
+    }
+    for (place, mapping) in store.resources::<EventSourceMapping>()? {
+        index.put_resource(&place, Arc::new(mapping));
     }
     let removed = packages.sweep()?;
     if removed > 0 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A kind of such values, each under an id of its own.
 pub trait Resource: Clone + Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
@@ -24,7 +25,7 @@ pub trait Resource: Clone + Serialize + DeserializeOwned + Send + Sync + Sized +
 }
 
 /// Whose they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Twelve digits.
     pub account: String,
@@ -36,6 +37,7 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Resources {
     code_signing_configs: BTreeMap<String, Arc<CodeSigningConfig>>,
+    event_source_mappings: BTreeMap<String, Arc<EventSourceMapping>>,
 }
 
 /// Who must have signed code. Stored and shown: no signature is checked.
@@ -66,5 +68,46 @@ impl Resource for CodeSigningConfig {
 
     fn all_mut(resources: &mut Resources) -> &mut BTreeMap<String, Arc<Self>> {
         &mut resources.code_signing_configs
+    }
+}
+
+/// A source whose records are given to a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSourceMapping {
+    /// A random UUID.
+    pub id: String,
+    /// Bare name of the function, which is in the same account and region.
+    pub function: String,
+    /// Version or alias, if one was named.
+    pub qualifier: Option<String>,
+    /// ARN of the source; a cluster outside AWS has none.
+    pub source_arn: Option<String>,
+    /// Whether the source is to be read.
+    pub enabled: bool,
+    /// Most records that one invocation is given.
+    pub batch_size: u32,
+    /// How long records are gathered for one invocation.
+    pub window_seconds: u32,
+    /// Whether the function tells which records of a batch it has failed on.
+    pub reports_failures: bool,
+    /// Other settings, as they are shown.
+    pub more: Map<String, Value>,
+    /// When it was last changed.
+    pub last_modified: Timestamp,
+}
+
+impl Resource for EventSourceMapping {
+    const TABLE: &'static str = "event_source_mappings";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn all(resources: &Resources) -> &BTreeMap<String, Arc<Self>> {
+        &resources.event_source_mappings
+    }
+
+    fn all_mut(resources: &mut Resources) -> &mut BTreeMap<String, Arc<Self>> {
+        &mut resources.event_source_mappings
     }
 }

@@ -230,8 +230,8 @@ async fn tags_are_kept_and_reach_the_backend() {
 async fn what_this_host_does_not_do_is_said_clearly() {
     let world = World::new().await;
     assert_eq!(
-        world.get("/2015-03-31/event-source-mappings/").await.told(),
-        r#"501 NotSupportedByHostException {"Type":"User","message":"ListEventSourceMappings is not supported by this host."}"#
+        world.get("/2025-11-30/capacity-providers/").await.told(),
+        r#"501 NotSupportedByHostException {"Type":"User","message":"ListCapacityProviders is not supported by this host."}"#
     );
     assert_eq!(
         world.get("/2099-01-01/nothing").await.told(),
