@@ -12,7 +12,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from conftest import Deployer, needs_node
+
+from fixtures import Deployer, needs_node
 from hearth import ANSWER_LIMIT, REGION, UUID, Host, refusal, wait_until
 
 # Answers what the body says, or the event.

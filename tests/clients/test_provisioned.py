@@ -3,7 +3,8 @@
 Facts 41 and 79 to 83 are those recorded from AWS."""
 
 import pytest
-from conftest import Deployer
+
+from fixtures import Deployer
 from hearth import Host, refusal, wait_until
 
 SOURCE = """

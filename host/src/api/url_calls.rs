@@ -53,8 +53,7 @@ async fn serve(
     let id = Uuid::new_v4();
     let mut response = match api.catalog.url(&called.id) {
         Some((function, qualifier, url)) => {
-            let served = UrlCall { api: &api, id, called, function, qualifier, url }.serve(request).await;
-            served.unwrap_or_else(Refused::into_response)
+            UrlCall { api: &api, id, called, function, qualifier, url }.serve(request).await
         }
         None => forbidden("{\"Message\":null}"),
     };
@@ -85,20 +84,19 @@ enum Refused {
 }
 
 impl UrlCall<'_> {
-    async fn serve(&self, request: Request) -> Result<Response, Refused> {
-        let settings = &self.url.settings;
-        let cors = settings.cors.as_ref();
+    async fn serve(&self, request: Request) -> Response {
+        let cors = self.url.settings.cors.as_ref();
         if let (Some(cors), &Method::OPTIONS) = (cors, request.method())
             && let Some(response) = cors::preflight(cors, request.headers())
         {
-            return Ok(response);
+            return response;
         }
         let origin = request.headers().get(header::ORIGIN).cloned();
         let mut response = self.call(request).await.unwrap_or_else(Refused::into_response);
         if let (Some(cors), Some(origin)) = (cors, origin) {
             cors::allow(cors, &origin, response.headers_mut());
         }
-        Ok(response)
+        response
     }
 
     async fn call(&self, request: Request) -> Result<Response, Refused> {
