@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use self::error::ApiError;
 use crate::catalog::Catalog;
+use crate::driver::Driver;
 use crate::event_queue::EventQueue;
 use crate::invoke::Invoker;
 
@@ -34,6 +35,7 @@ mod invocations;
 mod json;
 mod layers;
 mod pages;
+mod provisioned;
 mod query;
 mod runtimes;
 mod settings;
@@ -54,6 +56,8 @@ mod tests;
 pub struct ApiState {
     /// What is deployed.
     pub catalog: Catalog,
+    /// Has the instances.
+    pub driver: Driver,
     /// Runs invocations.
     pub invoker: Invoker,
     /// Takes asynchronous invocations.
@@ -109,7 +113,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 }
 
 fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 11] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 12] = [
         ("/2015-03-31/functions", get(functions::list).post(functions::create)),
         ("/2015-03-31/functions/{name}", get(functions::get).delete(functions::delete)),
         (
@@ -125,6 +129,10 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
         ),
         ("/2017-10-31/functions/{name}/concurrency", put(concurrency::put).delete(concurrency::delete)),
         ("/2019-09-30/functions/{name}/concurrency", get(concurrency::get)),
+        (
+            "/2019-09-30/functions/{name}/provisioned-concurrency",
+            get(provisioned::get).put(provisioned::put).delete(provisioned::delete),
+        ),
         ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
         ("/2016-08-19/account-settings", get(account::settings)),
     ];

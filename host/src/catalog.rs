@@ -20,6 +20,7 @@ use function::{Function, FunctionConfig, FunctionKey, Version, VersionName};
 use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
+use provisioned::Provisioned;
 use store::StoreError;
 use writer::{Job, Writer};
 
@@ -36,6 +37,7 @@ mod index;
 pub mod layer;
 mod load;
 pub mod package;
+pub mod provisioned;
 mod rollout;
 pub mod store;
 mod target;
@@ -258,6 +260,22 @@ impl Catalog {
         reserved: Option<u32>,
     ) -> Result<(), ChangeError> {
         self.change(move |writer| writer.reserve(&key, reserved)).await?
+    }
+
+    /// Provisions concurrency for a version or an alias, which must exist. Its instances are launched at once;
+    /// the answer does not wait for them.
+    pub async fn provision(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        requested: u32,
+    ) -> Result<Arc<Provisioned>, ChangeError> {
+        self.change(move |writer| writer.provision(&key, qualifier, requested)).await?
+    }
+
+    /// Ends what is provisioned for a version or an alias; nothing happens if nothing is.
+    pub async fn unprovision(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.unprovision(&key, &qualifier)).await?
     }
 
     /// Changes the tags of a function.

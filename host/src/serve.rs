@@ -129,8 +129,14 @@ pub async fn serve(
         memory_budget_mb: config.pool.memory_budget.map(|budget| budget.0),
     };
     let admin = admin::AdminState { catalog: catalog.clone(), driver: driver.clone(), metrics, clock };
-    let router = api::router(Arc::new(ApiState { catalog: catalog.clone(), invoker, events, settings }))
-        .merge(admin::router(admin));
+    let router = api::router(Arc::new(ApiState {
+        catalog: catalog.clone(),
+        driver: driver.clone(),
+        invoker,
+        events,
+        settings,
+    }))
+    .merge(admin::router(admin));
 
     announce(&server, &driver);
     let connections = server.run(router, signals.next()).await;

@@ -39,6 +39,7 @@ kinds! {
     INVALID_PARAMETER = "InvalidParameterValueException" BAD_REQUEST "message" Some("User");
     INVALID_REQUEST_CONTENT = "InvalidRequestContentException" BAD_REQUEST "message" Some("User");
     NOT_SUPPORTED = "NotSupportedByHostException" NOT_IMPLEMENTED "message" Some("User");
+    PROVISIONED_NOT_FOUND = "ProvisionedConcurrencyConfigNotFoundException" NOT_FOUND "message" Some("User");
     PRECONDITION_FAILED = "PreconditionFailedException" PRECONDITION_FAILED "message" Some("User");
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException" PAYLOAD_TOO_LARGE "Message" None;
     RESOURCE_CONFLICT = "ResourceConflictException" CONFLICT "message" Some("User");

@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 
 mod functions;
 mod invocations;
+mod provisioned;
 mod resources;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -175,9 +176,9 @@ impl World {
         let events = EventQueue::open(folder.path(), Policy::default()).await.unwrap();
         tokio::spawn(driver.clone().run_timer());
         catalog.start(Arc::new(driver.clone()) as Arc<dyn Deployer>).await;
-        let invoker = Invoker::new(driver, clock, metrics, Duration::from_secs(10));
+        let invoker = Invoker::new(driver.clone(), clock, metrics, Duration::from_secs(10));
         tokio::spawn(events.clone().run(catalog.clone(), invoker.clone()));
-        let state = Arc::new(ApiState { catalog, invoker, events, settings });
+        let state = Arc::new(ApiState { catalog, driver, invoker, events, settings });
         let router = TowerToHyperService::new(router(Arc::clone(&state)));
         Self { _folder: folder, router, state, backend }
     }

@@ -11,8 +11,7 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 32] = [
-    ("/2019-09-30/functions/{name}/provisioned-concurrency", &[(MethodFilter::PUT, "PutProvisionedConcurrencyConfig"), (MethodFilter::GET, "GetProvisionedConcurrencyConfig"), (MethodFilter::DELETE, "DeleteProvisionedConcurrencyConfig")]),
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 31] = [
     ("/2018-10-31/layers/{name}/versions/{number}/policy", &[(MethodFilter::POST, "AddLayerVersionPermission"), (MethodFilter::GET, "GetLayerVersionPolicy")]),
     ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", &[(MethodFilter::DELETE, "RemoveLayerVersionPermission")]),
     ("/2021-10-31/functions/{name}/url", &[(MethodFilter::POST, "CreateFunctionUrlConfig"), (MethodFilter::GET, "GetFunctionUrlConfig"), (MethodFilter::PUT, "UpdateFunctionUrlConfig"), (MethodFilter::DELETE, "DeleteFunctionUrlConfig")]),

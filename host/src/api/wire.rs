@@ -7,4 +7,5 @@ pub(super) mod alias;
 pub(super) mod blob;
 pub(super) mod function;
 pub(super) mod layer;
+pub(super) mod provisioned;
 pub(super) mod settings;

@@ -17,6 +17,7 @@ use record::RecordError;
 
 pub use record::digest_of;
 
+mod qualified;
 pub mod record;
 mod schema;
 #[cfg(test)]
@@ -117,6 +118,7 @@ impl Store {
             let alias = record::read_alias(name.clone(), &text).map_err(unreadable)?;
             aliases.insert(name, Arc::new(alias));
         }
+        let provisioned = self.provisioned(id, &key)?;
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
         Ok(Function {
@@ -126,6 +128,7 @@ impl Store {
             aliases,
             last_published: published,
             reserved_concurrency: reserved,
+            provisioned,
             tags,
         })
     }
@@ -176,6 +179,7 @@ impl Store {
                 put_alias(&transaction, id, alias)?;
             }
         }
+        qualified::put(&transaction, id, old, new)?;
         if let Some(old) = old {
             delete_missing(&transaction, id, old, new)?;
         }

@@ -14,6 +14,7 @@ use crate::catalog::function::{
     SnapStart, Status, Tracing, Version, VersionName, Vpc, ZipCode,
 };
 use crate::catalog::layer::LayerVersion;
+use crate::catalog::provisioned::Provisioned;
 
 /// Why a record cannot be understood: the field that has no meaning.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,12 @@ struct AliasRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct ProvisionedRecord {
+    requested: u32,
+    last_modified_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LayerVersionRecord {
     package: PackageRecord,
     description: String,
@@ -170,6 +177,21 @@ pub fn read_alias(name: String, text: &str) -> Result<Alias, RecordError> {
         description: record.description,
         revision_id: record.revision_id,
     })
+}
+
+/// Writes what is provisioned.
+pub fn write_provisioned(provisioned: &Provisioned) -> Result<String, RecordError> {
+    let record = ProvisionedRecord {
+        requested: provisioned.requested,
+        last_modified_ms: provisioned.last_modified.as_millisecond(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+/// Reads what is provisioned.
+pub fn read_provisioned(text: &str) -> Result<Provisioned, RecordError> {
+    let record: ProvisionedRecord = serde_json::from_str(text)?;
+    Ok(Provisioned { requested: record.requested, last_modified: read_time(record.last_modified_ms)? })
 }
 
 /// Writes a layer's version.

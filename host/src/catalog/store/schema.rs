@@ -6,7 +6,8 @@ use super::StoreError;
 
 /// Each step takes the database from one schema version to the next; the version is the number of steps taken.
 /// A step that was ever released does not change any more.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE functions (
         id INTEGER PRIMARY KEY,
         account TEXT NOT NULL,
@@ -56,7 +57,17 @@ const MIGRATIONS: [&str; 1] = ["
         record TEXT NOT NULL,
         PRIMARY KEY (layer, version)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- The qualifier is a version's number or an alias.
+    CREATE TABLE provisioned_concurrency (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Brings the database to this host's schema; refuses one that is newer.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use crate::catalog::function::{
     Architecture, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef, SnapStart,
     Status, Tracing, Vpc, ZipCode,
 };
+use crate::catalog::provisioned::Provisioned;
 
 fn database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -82,6 +83,7 @@ fn function() -> Function {
         description: "d".into(),
         revision_id: "r".into(),
     };
+    let provisioned = Provisioned { requested: 2, last_modified: jiff::Timestamp::UNIX_EPOCH };
     Function {
         key: FunctionKey::new("000000000000", "us-east-1", "f"),
         latest: version(VersionName::Latest, config(zip()), Status::Active),
@@ -91,6 +93,7 @@ fn function() -> Function {
         aliases: [("live".to_owned(), Arc::new(alias))].into(),
         last_published: 9,
         reserved_concurrency: Some(5),
+        provisioned: [("live".to_owned(), Arc::new(provisioned))].into(),
         tags: [("team".to_owned(), "fire".to_owned())].into(),
     }
 }
@@ -113,6 +116,7 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
     let mut new = old.clone();
     new.versions.remove(&1);
     new.aliases.clear();
+    new.provisioned.clear();
     new.tags.clear();
     new.reserved_concurrency = None;
     new.latest = version(VersionName::Latest, config(image()), Status::Active);
@@ -130,7 +134,7 @@ fn a_newer_database_is_refused_by_name_of_its_schema() {
     Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         Store::open(&path).unwrap_err().to_string(),
-        "the database was written by a newer hearth: its schema is 99, this one knows up to 1"
+        "the database was written by a newer hearth: its schema is 99, this one knows up to 2"
     );
 }
 

@@ -84,6 +84,7 @@ impl Writer {
         let old = self.find(key)?;
         let mut function = Function::clone(&old);
         if function.aliases.remove(name).is_some() {
+            function.provisioned.remove(name);
             self.put(Some(&old), function)?;
         }
         Ok(())

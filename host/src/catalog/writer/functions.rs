@@ -37,6 +37,7 @@ impl Writer {
             aliases: BTreeMap::new(),
             last_published: 0,
             reserved_concurrency: None,
+            provisioned: BTreeMap::new(),
             tags,
         };
         if publish && let Some(version) = self.next_version(&function, None)? {
@@ -135,6 +136,7 @@ impl Writer {
         let mut function = Function::clone(&old);
         // Deleting what is not there is no error, as in AWS.
         let Some(version) = function.versions.remove(&number) else { return Ok(()) };
+        function.provisioned.remove(&number.to_string());
         self.put(Some(&old), function)?;
         self.retire(key, &version);
         Ok(())
@@ -148,10 +150,7 @@ impl Writer {
     ) -> Result<(), ChangeError> {
         let old = self.find(key)?;
         let function = Function { reserved_concurrency: reserved, ..Function::clone(&old) };
-        let function = self.put(Some(&old), function)?;
-        for target in function.all_versions().filter_map(|version| version.target.as_ref()) {
-            self.deployed(target, &function);
-        }
+        self.put(Some(&old), function)?;
         Ok(())
     }
 
