@@ -15,6 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use self::error::ApiError;
+pub use self::front::{Door, Front};
 use crate::catalog::Catalog;
 use crate::driver::Driver;
 use crate::event_queue::EventQueue;
@@ -30,6 +31,7 @@ mod code;
 mod concurrency;
 mod error;
 mod event_stream;
+mod front;
 mod functions;
 mod invocations;
 mod json;
@@ -44,6 +46,8 @@ mod tags;
 mod trace;
 mod unsupported;
 mod updates;
+mod url_calls;
+mod urls;
 mod validate;
 mod versions;
 mod wire;
@@ -77,6 +81,8 @@ pub struct Settings {
     pub account_concurrency: u32,
     /// Memory that all instances together may have: no function can have more.
     pub memory_budget_mb: Option<u64>,
+    /// Where the host listens, for the URLs that it hands out.
+    pub port: u16,
 }
 
 impl Default for Settings {
@@ -86,6 +92,7 @@ impl Default for Settings {
             region: "us-east-1".to_owned(),
             account_concurrency: 1000,
             memory_budget_mb: None,
+            port: 3001,
         }
     }
 }
@@ -113,7 +120,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 }
 
 fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 12] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
         ("/2015-03-31/functions", get(functions::list).post(functions::create)),
         ("/2015-03-31/functions/{name}", get(functions::get).delete(functions::delete)),
         (
@@ -133,6 +140,11 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
             "/2019-09-30/functions/{name}/provisioned-concurrency",
             get(provisioned::get).put(provisioned::put).delete(provisioned::delete),
         ),
+        (
+            "/2021-10-31/functions/{name}/url",
+            get(urls::get).post(urls::create).put(urls::update).delete(urls::delete),
+        ),
+        ("/2021-10-31/functions/{name}/urls", get(urls::list)),
         ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
         ("/2016-08-19/account-settings", get(account::settings)),
     ];

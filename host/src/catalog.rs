@@ -22,6 +22,7 @@ use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
 use provisioned::Provisioned;
 use store::StoreError;
+use url::{FunctionUrl, UrlSettings};
 use writer::{Job, Writer};
 
 pub use deploy::{Deploy, DeployId};
@@ -41,6 +42,7 @@ pub mod provisioned;
 mod rollout;
 pub mod store;
 mod target;
+pub mod url;
 mod writer;
 
 #[cfg(test)]
@@ -170,6 +172,12 @@ impl Catalog {
         self.shared.index().function(&key.account, &key.region, &key.name).cloned()
     }
 
+    /// A function's URL by its id, with the function and the alias that it is for; `$LATEST` is for the function
+    /// itself.
+    pub fn url(&self, id: &str) -> Option<(Arc<Function>, String, Arc<FunctionUrl>)> {
+        self.shared.index().url(id)
+    }
+
     /// The functions of one account and region, by name.
     pub fn functions(&self, account: &str, region: &str) -> Vec<Arc<Function>> {
         self.shared.index().functions(account, region)
@@ -276,6 +284,31 @@ impl Catalog {
     /// Ends what is provisioned for a version or an alias; nothing happens if nothing is.
     pub async fn unprovision(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
         self.change(move |writer| writer.unprovision(&key, &qualifier)).await?
+    }
+
+    /// Makes a URL for an alias, or for the function itself under the name of `$LATEST`.
+    pub async fn create_url(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        settings: UrlSettings,
+    ) -> Result<Arc<FunctionUrl>, ChangeError> {
+        self.change(move |writer| writer.create_url(&key, qualifier, settings)).await?
+    }
+
+    /// Changes how a URL is served.
+    pub async fn update_url(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        edit: impl FnOnce(&mut UrlSettings) + Send + 'static,
+    ) -> Result<Arc<FunctionUrl>, ChangeError> {
+        self.change(move |writer| writer.update_url(&key, &qualifier, edit)).await?
+    }
+
+    /// Takes a URL away. It is never given again.
+    pub async fn delete_url(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.delete_url(&key, &qualifier)).await?
     }
 
     /// Changes the tags of a function.

@@ -89,7 +89,7 @@ impl ApiError {
         match error {
             ChangeError::FunctionNotFound | ChangeError::VersionNotFound => Self::no_function(arn),
             ChangeError::AliasNotFound => Self::new(&RESOURCE_NOT_FOUND, format!("Alias not found: {arn}")),
-            ChangeError::LayerVersionNotFound => {
+            ChangeError::LayerVersionNotFound | ChangeError::UrlNotFound => {
                 Self::new(&RESOURCE_NOT_FOUND, "The resource you requested does not exist.")
             }
             ChangeError::FunctionExists => {
@@ -97,6 +97,14 @@ impl ApiError {
                 Self::new(&RESOURCE_CONFLICT, format!("Function already exist: {name}"))
             }
             ChangeError::AliasExists => Self::new(&RESOURCE_CONFLICT, format!("Alias already exists: {arn}")),
+            // The spaces are AWS's.
+            ChangeError::UrlExists => Self::new(
+                &RESOURCE_CONFLICT,
+                format!(
+                    "Failed to create function url config for [functionArn = {arn}]. Error message:  FunctionUrlConfig \
+                     exists for this Lambda function"
+                ),
+            ),
             ChangeError::VersionInUse(alias) => {
                 Self::new(&RESOURCE_CONFLICT, format!("The version {arn} is in use by the alias {alias}"))
             }

@@ -11,11 +11,9 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 31] = [
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 29] = [
     ("/2018-10-31/layers/{name}/versions/{number}/policy", &[(MethodFilter::POST, "AddLayerVersionPermission"), (MethodFilter::GET, "GetLayerVersionPolicy")]),
     ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", &[(MethodFilter::DELETE, "RemoveLayerVersionPermission")]),
-    ("/2021-10-31/functions/{name}/url", &[(MethodFilter::POST, "CreateFunctionUrlConfig"), (MethodFilter::GET, "GetFunctionUrlConfig"), (MethodFilter::PUT, "UpdateFunctionUrlConfig"), (MethodFilter::DELETE, "DeleteFunctionUrlConfig")]),
-    ("/2021-10-31/functions/{name}/urls", &[(MethodFilter::GET, "ListFunctionUrlConfigs")]),
     ("/2019-09-25/functions/{name}/event-invoke-config", &[(MethodFilter::PUT, "PutFunctionEventInvokeConfig"), (MethodFilter::POST, "UpdateFunctionEventInvokeConfig"), (MethodFilter::GET, "GetFunctionEventInvokeConfig"), (MethodFilter::DELETE, "DeleteFunctionEventInvokeConfig")]),
     ("/2019-09-25/functions/{name}/event-invoke-config/list", &[(MethodFilter::GET, "ListFunctionEventInvokeConfigs")]),
     ("/2021-07-20/functions/{name}/runtime-management-config", &[(MethodFilter::PUT, "PutRuntimeManagementConfig"), (MethodFilter::GET, "GetRuntimeManagementConfig")]),

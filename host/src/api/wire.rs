@@ -9,3 +9,4 @@ pub(super) mod function;
 pub(super) mod layer;
 pub(super) mod provisioned;
 pub(super) mod settings;
+pub(super) mod url;

@@ -10,6 +10,7 @@ use super::alias::Alias;
 use super::package::{Digest, Package};
 use super::provisioned::Provisioned;
 use super::target::{Limits, Target};
+use super::url::FunctionUrl;
 
 pub use config::{
     Architecture, Code, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef,
@@ -70,6 +71,8 @@ pub struct Function {
     pub reserved_concurrency: Option<u32>,
     /// Provisioned concurrency by qualifier: a version's number or an alias.
     pub provisioned: BTreeMap<String, Arc<Provisioned>>,
+    /// URLs by alias; `$LATEST` is for the function itself.
+    pub urls: BTreeMap<String, Arc<FunctionUrl>>,
     /// Free labels.
     pub tags: BTreeMap<String, String>,
 }

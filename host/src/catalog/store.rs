@@ -119,6 +119,7 @@ impl Store {
             aliases.insert(name, Arc::new(alias));
         }
         let provisioned = self.provisioned(id, &key)?;
+        let urls = self.urls(id, &key)?;
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
         Ok(Function {
@@ -129,6 +130,7 @@ impl Store {
             last_published: published,
             reserved_concurrency: reserved,
             provisioned,
+            urls,
             tags,
         })
     }

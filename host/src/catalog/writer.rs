@@ -25,6 +25,7 @@ mod aliases;
 mod functions;
 mod layers;
 mod provisioned;
+mod urls;
 
 pub use aliases::{AliasChange, RoutingChange};
 pub use functions::NewFunction;
@@ -51,6 +52,12 @@ pub enum ChangeError {
     /// There is an alias with this name.
     #[error("the alias exists")]
     AliasExists,
+    /// There is no such URL.
+    #[error("no such URL")]
+    UrlNotFound,
+    /// The function, or its alias, has a URL.
+    #[error("the URL exists")]
+    UrlExists,
     /// The version is used by an alias, whose name this is.
     #[error("the alias {0} refers to the version")]
     VersionInUse(String),

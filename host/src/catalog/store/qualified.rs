@@ -1,29 +1,49 @@
-//! What a function has by qualifier.
+//! What a function has by qualifier: provisioned concurrency and URLs. Both are kept in tables of one form.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Transaction, params};
 
-use super::{Store, StoreError, record};
+use super::record::{self, RecordError};
+use super::{Store, StoreError};
 use crate::catalog::function::{Function, FunctionKey};
 use crate::catalog::provisioned::Provisioned;
+use crate::catalog::url::FunctionUrl;
+
+const PROVISIONED: &str = "provisioned_concurrency";
+const URLS: &str = "function_urls";
+
+type ByQualifier<T> = BTreeMap<String, Arc<T>>;
 
 impl Store {
-    /// What is provisioned for the qualifiers of a function, whose row has this id.
+    /// What is provisioned for a function, whose row has this id.
     pub(super) fn provisioned(
         &self,
         id: i64,
         key: &FunctionKey,
-    ) -> Result<BTreeMap<String, Arc<Provisioned>>, StoreError> {
-        let rows = self
-            .rows::<String>("SELECT qualifier, record FROM provisioned_concurrency WHERE function = ?", id)?;
+    ) -> Result<ByQualifier<Provisioned>, StoreError> {
+        self.by_qualifier(PROVISIONED, id, key, record::read_provisioned)
+    }
+
+    /// The URLs of a function, whose row has this id.
+    pub(super) fn urls(&self, id: i64, key: &FunctionKey) -> Result<ByQualifier<FunctionUrl>, StoreError> {
+        self.by_qualifier(URLS, id, key, record::read_url)
+    }
+
+    fn by_qualifier<T>(
+        &self,
+        table: &str,
+        id: i64,
+        key: &FunctionKey,
+        read: impl Fn(&str) -> Result<T, RecordError>,
+    ) -> Result<ByQualifier<T>, StoreError> {
+        let rows: Vec<(String, String)> =
+            self.rows(&format!("SELECT qualifier, record FROM {table} WHERE function = ?"), id)?;
         let read = |(qualifier, text): (String, String)| {
-            let provisioned = record::read_provisioned(&text).map_err(|problem| StoreError::Record {
-                of: format!("{}:{qualifier}", key.arn()),
-                problem,
-            })?;
-            Ok((qualifier, Arc::new(provisioned)))
+            let of = format!("{}:{qualifier}", key.arn());
+            let item = read(&text).map_err(|problem| StoreError::Record { of, problem })?;
+            Ok((qualifier, Arc::new(item)))
         };
         rows.into_iter().map(read).collect()
     }
@@ -36,18 +56,39 @@ pub(super) fn put(
     old: Option<&Function>,
     new: &Function,
 ) -> Result<(), StoreError> {
-    let none = BTreeMap::new();
-    let old = old.map_or(&none, |old| &old.provisioned);
-    for qualifier in old.keys().filter(|qualifier| !new.provisioned.contains_key(*qualifier)) {
-        let sql = "DELETE FROM provisioned_concurrency WHERE function = ? AND qualifier = ?";
-        transaction.execute(sql, params![function, qualifier])?;
-    }
-    for (qualifier, provisioned) in &new.provisioned {
-        if old.get(qualifier) != Some(provisioned) {
-            let text = record::write_provisioned(provisioned).map_err(StoreError::Unwritable)?;
-            let sql = "INSERT OR REPLACE INTO provisioned_concurrency (function, qualifier, record) VALUES (?, ?, ?)";
-            transaction.execute(sql, params![function, qualifier, text])?;
+    let rows = |table| Rows { transaction, table, function };
+    rows(PROVISIONED).put(old.map(|old| &old.provisioned), &new.provisioned, record::write_provisioned)?;
+    rows(URLS).put(old.map(|old| &old.urls), &new.urls, record::write_url)
+}
+
+/// One function's rows in one of the tables.
+struct Rows<'a> {
+    transaction: &'a Transaction<'a>,
+    table: &'static str,
+    function: i64,
+}
+
+impl Rows<'_> {
+    fn put<T: PartialEq>(
+        &self,
+        old: Option<&ByQualifier<T>>,
+        new: &ByQualifier<T>,
+        write: impl Fn(&T) -> Result<String, RecordError>,
+    ) -> Result<(), StoreError> {
+        let Self { transaction, table, function } = self;
+        let gone = old.into_iter().flat_map(BTreeMap::keys).filter(|qualifier| !new.contains_key(*qualifier));
+        for qualifier in gone {
+            let sql = format!("DELETE FROM {table} WHERE function = ? AND qualifier = ?");
+            transaction.execute(&sql, params![function, qualifier])?;
         }
+        for (qualifier, item) in new {
+            if old.and_then(|old| old.get(qualifier)) != Some(item) {
+                let text = write(item).map_err(StoreError::Unwritable)?;
+                let sql =
+                    format!("INSERT OR REPLACE INTO {table} (function, qualifier, record) VALUES (?, ?, ?)");
+                transaction.execute(&sql, params![function, qualifier, text])?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -15,6 +15,7 @@ use crate::catalog::function::{
 };
 use crate::catalog::layer::LayerVersion;
 use crate::catalog::provisioned::Provisioned;
+use crate::catalog::url::{FunctionUrl, UrlSettings};
 
 /// Why a record cannot be understood: the field that has no meaning.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +113,14 @@ struct ProvisionedRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct UrlRecord {
+    id: String,
+    settings: UrlSettings,
+    created_ms: i64,
+    last_modified_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LayerVersionRecord {
     package: PackageRecord,
     description: String,
@@ -192,6 +201,28 @@ pub fn write_provisioned(provisioned: &Provisioned) -> Result<String, RecordErro
 pub fn read_provisioned(text: &str) -> Result<Provisioned, RecordError> {
     let record: ProvisionedRecord = serde_json::from_str(text)?;
     Ok(Provisioned { requested: record.requested, last_modified: read_time(record.last_modified_ms)? })
+}
+
+/// Writes a URL.
+pub fn write_url(url: &FunctionUrl) -> Result<String, RecordError> {
+    let record = UrlRecord {
+        id: url.id.clone(),
+        settings: url.settings.clone(),
+        created_ms: url.created.as_millisecond(),
+        last_modified_ms: url.last_modified.as_millisecond(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+/// Reads a URL.
+pub fn read_url(text: &str) -> Result<FunctionUrl, RecordError> {
+    let record: UrlRecord = serde_json::from_str(text)?;
+    Ok(FunctionUrl {
+        id: record.id,
+        settings: record.settings,
+        created: read_time(record.created_ms)?,
+        last_modified: read_time(record.last_modified_ms)?,
+    })
 }
 
 /// Writes a layer's version.

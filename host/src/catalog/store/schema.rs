@@ -66,6 +66,14 @@ const MIGRATIONS: [&str; 2] = [
         record TEXT NOT NULL,
         PRIMARY KEY (function, qualifier)
     ) STRICT, WITHOUT ROWID;
+
+    -- The qualifier is an alias, or $LATEST for the function itself.
+    CREATE TABLE function_urls (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

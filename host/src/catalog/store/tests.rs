@@ -8,6 +8,7 @@ use crate::catalog::function::{
     Status, Tracing, Vpc, ZipCode,
 };
 use crate::catalog::provisioned::Provisioned;
+use crate::catalog::url::{Cors, FunctionUrl, InvokeMode, UrlAuth, UrlSettings};
 
 fn database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -67,6 +68,28 @@ fn version(name: VersionName, config: FunctionConfig, status: Status) -> Arc<Ver
     })
 }
 
+fn url() -> FunctionUrl {
+    let words = |word: &str| Some(vec![word.to_owned()]);
+    let cors = Cors {
+        allow_credentials: Some(true),
+        allow_headers: words("x-a"),
+        allow_methods: words("PUT"),
+        allow_origins: words("https://a.test"),
+        expose_headers: words("x-b"),
+        max_age: Some(7),
+    };
+    FunctionUrl {
+        id: "0123".into(),
+        settings: UrlSettings {
+            auth: UrlAuth::Iam,
+            cors: Some(cors),
+            invoke_mode: Some(InvokeMode::ResponseStream),
+        },
+        created: jiff::Timestamp::UNIX_EPOCH,
+        last_modified: jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
+    }
+}
+
 fn function() -> Function {
     let (serving, reason) = (Arc::new(config(image())), "reason".to_owned());
     let numbered = [
@@ -94,6 +117,7 @@ fn function() -> Function {
         last_published: 9,
         reserved_concurrency: Some(5),
         provisioned: [("live".to_owned(), Arc::new(provisioned))].into(),
+        urls: [("$LATEST".to_owned(), Arc::new(url()))].into(),
         tags: [("team".to_owned(), "fire".to_owned())].into(),
     }
 }
@@ -117,6 +141,7 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
     new.versions.remove(&1);
     new.aliases.clear();
     new.provisioned.clear();
+    new.urls.clear();
     new.tags.clear();
     new.reserved_concurrency = None;
     new.latest = version(VersionName::Latest, config(image()), Status::Active);

@@ -38,6 +38,7 @@ impl Writer {
             last_published: 0,
             reserved_concurrency: None,
             provisioned: BTreeMap::new(),
+            urls: BTreeMap::new(),
             tags,
         };
         if publish && let Some(version) = self.next_version(&function, None)? {
