@@ -58,6 +58,9 @@ pub struct Config {
     pub read_only_root: bool,
     /// Most processes and threads in a container.
     pub pids: i64,
+    /// Whether a function is stopped while it has nothing to do, as on Lambda: by the emulator inside, at no cost of
+    /// the engine's.
+    pub freeze: bool,
     /// Soft and hard limits of a function's processes by name, `nofile`, ….
     pub ulimits: BTreeMap<String, (i64, i64)>,
 
@@ -153,6 +156,7 @@ impl Default for Config {
             user: "993:990".to_owned(),
             read_only_root: false,
             pids: 1024,
+            freeze: true,
             ulimits: LIMITS.map(|(name, soft, hard)| (name.to_owned(), (soft, hard))).into(),
             environment: BTreeMap::new(),
         }

@@ -112,6 +112,10 @@ impl Plan<'_> {
             Emulator::Hearth => {
                 set("HEARTH_RIE_TOKEN", spec.token.clone());
                 set("HEARTH_RIE_INIT_MS", spec.init_timeout_ms.to_string());
+                set("HEARTH_RIE_FREEZE", u8::from(self.config.freeze).to_string());
+                if let Some(level) = spec.meta.get("log.system_level") {
+                    set("HEARTH_RIE_SYSTEM_LOG_LEVEL", level.clone());
+                }
                 if self.config.tmp == Tmp::Tmpfs {
                     set("HEARTH_RIE_MEMORY_MB", spec.memory_mb.to_string());
                 }
@@ -134,8 +138,9 @@ impl Plan<'_> {
             Cpu::Shares => (Some((memory * SHARES_OF_ONE_CPU / MEMORY_OF_ONE_CPU).max(2)), None),
             Cpu::Quota => (None, Some(memory * 1_000_000_000 / MEMORY_OF_ONE_CPU)),
         };
-        let extra =
-            ["host.docker.internal:host-gateway".to_owned()].into_iter().chain(config.extra_hosts.clone());
+        // What extensions listen on for telemetry has that name on Lambda.
+        let extra = ["host.docker.internal:host-gateway", "sandbox.localdomain:127.0.0.1"];
+        let extra = extra.into_iter().map(str::to_owned).chain(config.extra_hosts.clone());
         HostConfig {
             memory: Some(limit),
             // As much as without swap: Lambda has none.

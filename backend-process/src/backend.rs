@@ -12,11 +12,12 @@ use hearth_core::{
     InstanceStats, InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, Protocol, ReapReport, Result, State,
     async_trait,
 };
-use hearth_rie::{Admission, Function, Init, InitOutcome, InstanceConfig};
+use hearth_rie::{Admission, Function, Init, InitOutcome, InstanceConfig, LogFormat};
 
 use crate::bootstrap::Bootstraps;
 use crate::config::{Config, Places};
 use crate::guard::Guard;
+use crate::hosts;
 use crate::instance::{Chronicle, Running};
 use crate::interpreter::{Interpreter, Interpreters};
 use crate::logs::Log;
@@ -80,7 +81,8 @@ impl ProcessBackend {
         std::fs::create_dir_all(&state).map_err(unusable)?;
         let state = state.canonicalize().map_err(unusable)?;
         let bootstraps = Bootstraps::install(&state).map_err(unusable)?;
-        let may_mount = config.private_tmp && hearth_rie::private_tmp_works(&state).await;
+        let hosts = hosts::write(&state).map_err(unusable)?;
+        let may_mount = config.private_tmp && hearth_rie::private_mounts_work(&state, &hosts).await;
         Ok(Self {
             interpreters: Interpreters::new(&config, places),
             bootstraps,
@@ -119,7 +121,11 @@ impl ProcessBackend {
     /// A folder that is mounted over `/tmp` would hide whatever of the function lies in there.
     fn tmp(&self, folder: PathBuf, needed: &[&Path]) -> Tmp {
         let hidden = needed.iter().any(|path| path.starts_with("/tmp"));
-        if self.mounts_tmp == MountsTmp::Yes && !hidden { Tmp::Mounted(folder) } else { Tmp::Named(folder) }
+        if self.mounts_tmp == MountsTmp::Yes && !hidden {
+            Tmp::Mounted { folder, hosts: hosts::path(&self.state) }
+        } else {
+            Tmp::Named(folder)
+        }
     }
 
     async fn start(
@@ -148,7 +154,7 @@ impl ProcessBackend {
             folder,
             log: log.clone(),
             guard: self.guard.clone(),
-            group: Mutex::default(),
+            groups: Mutex::default(),
         };
         let config = InstanceConfig {
             program: program::program(spec, &runtime, engine, &place, &self.config),
@@ -162,7 +168,12 @@ impl ProcessBackend {
             init_limit: Duration::from_millis(spec.init_timeout_ms),
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
             extensions: Some(extensions),
-            stream_limit: InstanceConfig::STREAM_LIMIT,
+            stream: self.config.stream_rules(),
+            freeze: self.config.freeze,
+            log_format: LogFormat::of(
+                spec.env.get("AWS_LAMBDA_LOG_FORMAT").map(String::as_str),
+                spec.meta.get("log.system_level").map(String::as_str),
+            ),
             listen: ([127, 0, 0, 1], 0).into(),
             runtime_api: ([127, 0, 0, 1], 0).into(),
             admission: Admission::Bearer(spec.token.clone()),
@@ -231,7 +242,7 @@ impl Backend for ProcessBackend {
             epoch: info.epoch.clone(),
             function: spec.function.clone(),
             deploy_id: spec.deploy_id.clone(),
-            group: None,
+            groups: Vec::new(),
         };
         let (running, init) = match self.start(spec, ingredients, record).await {
             Ok(started) => started,
@@ -285,10 +296,10 @@ impl Backend for ProcessBackend {
             if !is_left_behind(&record, &info.owner, &info.epoch) {
                 continue;
             }
-            let killed = match &record.group {
-                Some(group) => group.kill().await,
-                None => Ok(()),
-            };
+            let mut killed = Ok(());
+            for group in &record.groups {
+                killed = killed.and(group.kill().await);
+            }
             match killed.and_then(|()| self.records.remove(&record.handle)) {
                 Ok(()) => report.removed.push(record.handle),
                 Err(error) => report.failed.push(format!("{}: {error}", record.handle)),

@@ -93,14 +93,37 @@ pub(crate) struct Chronicle {
     pub(crate) folder: PathBuf,
     pub(crate) log: Arc<Log>,
     pub(crate) guard: Arc<Guard>,
-    /// The group that lives, or the last one that did.
-    pub(crate) group: Mutex<Option<i32>>,
+    /// Those that live.
+    pub(crate) groups: Mutex<Vec<GroupMark>>,
+}
+
+impl Chronicle {
+    fn born(&self, group: i32, runtime_api: SocketAddr) {
+        self.guard.born(group);
+        let mark = format!("AWS_LAMBDA_RUNTIME_API={runtime_api}");
+        self.change(|groups| groups.push(GroupMark { id: group, mark }));
+    }
+
+    fn gone(&self, group: i32) {
+        self.guard.gone(group);
+        self.change(|groups| groups.retain(|other| other.id != group));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<GroupMark>)) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut groups);
+        let record = Record { groups: groups.clone(), ..self.record.clone() };
+        if let Err(error) = record.write(&self.folder) {
+            tracing::warn!(instance = self.record.handle, %error, "cannot write down the numbers of the processes");
+        }
+    }
 }
 
 impl Observer for Chronicle {
     fn line(&self, line: Line<'_>) {
         let stream = match line.origin {
-            Origin::Stdout | Origin::Extension => LogStreamKind::STDOUT,
+            Origin::Stdout => LogStreamKind::STDOUT,
+            Origin::Extension => LogStreamKind::EXTENSION,
             Origin::Stderr => LogStreamKind::STDERR,
             Origin::Platform => LogStreamKind::PLATFORM,
         };
@@ -108,27 +131,19 @@ impl Observer for Chronicle {
     }
 
     fn process_started(&self, group: i32, runtime_api: SocketAddr) {
-        self.guard.born(group);
-        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = Some(group);
-        let mark = format!("AWS_LAMBDA_RUNTIME_API={runtime_api}");
-        let group = Some(GroupMark { id: group, mark });
-        if let Err(error) = (Record { group, ..self.record.clone() }).write(&self.folder) {
-            tracing::warn!(instance = self.record.handle, %error, "cannot write down the number of a process");
-        }
+        self.born(group, runtime_api);
     }
 
-    fn extension_started(&self, group: i32) {
-        self.guard.born(group);
+    fn extension_started(&self, group: i32, runtime_api: SocketAddr) {
+        self.born(group, runtime_api);
     }
 
     fn extension_ended(&self, group: i32) {
-        self.guard.gone(group);
+        self.gone(group);
     }
 
-    fn process_ended(&self, exit: Exit, out_of_memory: bool) {
-        if let Some(group) = self.group.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.guard.gone(group);
-        }
+    fn process_ended(&self, group: i32, exit: Exit, out_of_memory: bool) {
+        self.gone(group);
         if out_of_memory {
             let text = "the process used more memory than the function has, and was killed".to_owned();
             tracing::info!(instance = self.record.handle, function = self.record.function, "{text}");

@@ -15,6 +15,7 @@ mod program;
 mod runtime;
 
 mod guard;
+mod hosts;
 mod instance;
 mod logs;
 mod record;

@@ -17,8 +17,9 @@ pub(crate) struct Record {
     pub(crate) epoch: String,
     pub(crate) function: String,
     pub(crate) deploy_id: String,
-    /// The process group, once there is one.
-    pub(crate) group: Option<GroupMark>,
+    /// The process groups that live: the function's, and those of its extensions.
+    #[serde(default)]
+    pub(crate) groups: Vec<GroupMark>,
 }
 
 /// A process group, and how to tell it from another one that was given the same number later.
@@ -156,10 +157,10 @@ mod tests {
             epoch: "e".into(),
             function: "f".into(),
             deploy_id: "d".into(),
-            group: None,
+            groups: Vec::new(),
         };
         let folder = records.create(&record).unwrap();
-        record.group = Some(GroupMark { id: 7, mark: "A=b".into() });
+        record.groups.push(GroupMark { id: 7, mark: "A=b".into() });
         record.write(&folder).unwrap();
         assert_eq!(records.all(), [record]);
         records.remove("i-1").unwrap();

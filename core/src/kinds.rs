@@ -116,6 +116,8 @@ open_enum! {
         STDERR = 2,
         /// The platform: START, END, REPORT, and what it has to say of a crash.
         PLATFORM = 3,
+        /// An external extension, on either of its outputs.
+        EXTENSION = 4,
     }
 }
 

@@ -125,7 +125,8 @@ wire_struct! {
         pub layers: Vec<Artifact>,
         /// Whoever sends an invocation to the instance must present this (docs/instance-protocol.md).
         pub token: String,
-        /// The function's tags, with the prefix `tag.`, and room for what later versions add.
+        /// The function's tags, with the prefix `tag.`; `log.system_level` (`DEBUG`, `INFO` or `WARN`) for a
+        /// function whose log is in JSON; and room for what later versions add.
         pub meta: Meta,
     }
 
@@ -137,7 +138,9 @@ wire_struct! {
         pub endpoint: String,
         /// What the endpoint speaks.
         pub protocol: Protocol,
-        /// For people: `container.id`, `pod.name`, `process.id`, …; `init.duration_ms` where it is known.
+        /// For people: `container.id`, `pod.name`, `process.id`, …; `init.duration_ms` where it is known. One entry
+        /// is for the host, too: an instance with an `init.outcome` other than `ready` (`failed`, `timed_out`; why, in
+        /// `init.error`) does not count as provisioned concurrency.
         pub meta: Meta,
     }
 

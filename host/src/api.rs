@@ -10,12 +10,14 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use serde::Serialize;
 use uuid::Uuid;
 
 use self::error::ApiError;
+pub use self::front::{Door, Front};
 use crate::catalog::Catalog;
+use crate::driver::Driver;
 use crate::event_queue::EventQueue;
 use crate::invoke::Invoker;
 
@@ -26,15 +28,25 @@ mod arn;
 mod body;
 mod caller;
 mod code;
+mod code_signing;
 mod concurrency;
 mod error;
+mod event_invoke;
+mod event_sources;
 mod event_stream;
+mod front;
 mod functions;
 mod invocations;
 mod json;
+mod layer_permissions;
 mod layers;
 mod pages;
+mod permissions;
+mod policy;
+mod provisioned;
 mod query;
+mod recursion;
+mod runtime_management;
 mod runtimes;
 mod settings;
 mod streaming;
@@ -42,6 +54,8 @@ mod tags;
 mod trace;
 mod unsupported;
 mod updates;
+mod url_calls;
+mod urls;
 mod validate;
 mod versions;
 mod wire;
@@ -54,6 +68,8 @@ mod tests;
 pub struct ApiState {
     /// What is deployed.
     pub catalog: Catalog,
+    /// Has the instances.
+    pub driver: Driver,
     /// Runs invocations.
     pub invoker: Invoker,
     /// Takes asynchronous invocations.
@@ -73,6 +89,8 @@ pub struct Settings {
     pub account_concurrency: u32,
     /// Memory that all instances together may have: no function can have more.
     pub memory_budget_mb: Option<u64>,
+    /// Where the host listens, for the URLs that it hands out.
+    pub port: u16,
 }
 
 impl Default for Settings {
@@ -82,6 +100,7 @@ impl Default for Settings {
             region: "us-east-1".to_owned(),
             account_concurrency: 1000,
             memory_budget_mb: None,
+            port: 3001,
         }
     }
 }
@@ -94,6 +113,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
     let control = Router::new();
     let control = functions(control);
     let control = layers_and_tags(control);
+    let control = function_settings(control);
     let control = unsupported::routes(control)
         .route("/", get(account::greeting))
         .route("/_hearth/code/{sha256}", get(code::download))
@@ -109,7 +129,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 }
 
 fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 11] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
         ("/2015-03-31/functions", get(functions::list).post(functions::create)),
         ("/2015-03-31/functions/{name}", get(functions::get).delete(functions::delete)),
         (
@@ -125,8 +145,61 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
         ),
         ("/2017-10-31/functions/{name}/concurrency", put(concurrency::put).delete(concurrency::delete)),
         ("/2019-09-30/functions/{name}/concurrency", get(concurrency::get)),
+        (
+            "/2019-09-30/functions/{name}/provisioned-concurrency",
+            get(provisioned::get).put(provisioned::put).delete(provisioned::delete),
+        ),
+        (
+            "/2021-10-31/functions/{name}/url",
+            get(urls::get).post(urls::create).put(urls::update).delete(urls::delete),
+        ),
+        ("/2021-10-31/functions/{name}/urls", get(urls::list)),
         ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
         ("/2016-08-19/account-settings", get(account::settings)),
+    ];
+    routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
+}
+
+/// What is set for functions and layers besides their code and configuration.
+fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
+        (
+            "/2019-09-25/functions/{name}/event-invoke-config",
+            get(event_invoke::get)
+                .put(event_invoke::put)
+                .post(event_invoke::update)
+                .delete(event_invoke::delete),
+        ),
+        ("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_invoke::list)),
+        (
+            "/2021-07-20/functions/{name}/runtime-management-config",
+            get(runtime_management::get).put(runtime_management::put),
+        ),
+        ("/2024-08-31/functions/{name}/recursion-config", get(recursion::get).put(recursion::put)),
+        ("/2020-04-22/code-signing-configs", get(code_signing::list).post(code_signing::create)),
+        (
+            "/2020-04-22/code-signing-configs/{arn}",
+            get(code_signing::get).put(code_signing::update).delete(code_signing::delete),
+        ),
+        ("/2020-04-22/code-signing-configs/{arn}/functions", get(code_signing::list_functions)),
+        (
+            "/2020-06-30/functions/{name}/code-signing-config",
+            get(code_signing::get_of_function)
+                .put(code_signing::put_for_function)
+                .delete(code_signing::delete_of_function),
+        ),
+        ("/2015-03-31/event-source-mappings", get(event_sources::list).post(event_sources::create)),
+        (
+            "/2015-03-31/event-source-mappings/{id}",
+            get(event_sources::get).put(event_sources::update).delete(event_sources::delete),
+        ),
+        ("/2015-03-31/functions/{name}/policy", get(permissions::get).post(permissions::add)),
+        ("/2015-03-31/functions/{name}/policy/{statement}", delete(permissions::remove)),
+        (
+            "/2018-10-31/layers/{name}/versions/{number}/policy",
+            get(layer_permissions::get).post(layer_permissions::add),
+        ),
+        ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", delete(layer_permissions::remove)),
     ];
     routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
 }

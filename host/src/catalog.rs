@@ -20,7 +20,12 @@ use function::{Function, FunctionConfig, FunctionKey, Version, VersionName};
 use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
+use policy::Statement;
+use provisioned::Provisioned;
+use qualified::{FunctionSettings, Qualified};
+use resource::{Place, Resource};
 use store::StoreError;
+use url::{FunctionUrl, UrlSettings};
 use writer::{Job, Writer};
 
 pub use deploy::{Deploy, DeployId};
@@ -36,9 +41,14 @@ mod index;
 pub mod layer;
 mod load;
 pub mod package;
+pub mod policy;
+pub mod provisioned;
+pub mod qualified;
+pub mod resource;
 mod rollout;
 pub mod store;
 mod target;
+pub mod url;
 mod writer;
 
 #[cfg(test)]
@@ -168,6 +178,12 @@ impl Catalog {
         self.shared.index().function(&key.account, &key.region, &key.name).cloned()
     }
 
+    /// A function's URL by its id, with the function and the alias that it is for; `$LATEST` is for the function
+    /// itself.
+    pub fn url(&self, id: &str) -> Option<(Arc<Function>, String, Arc<FunctionUrl>)> {
+        self.shared.index().url(id)
+    }
+
     /// The functions of one account and region, by name.
     pub fn functions(&self, account: &str, region: &str) -> Vec<Arc<Function>> {
         self.shared.index().functions(account, region)
@@ -260,6 +276,56 @@ impl Catalog {
         self.change(move |writer| writer.reserve(&key, reserved)).await?
     }
 
+    /// Changes what is set for a function as a whole.
+    pub async fn set(
+        &self,
+        key: FunctionKey,
+        edit: impl FnOnce(&mut FunctionSettings) + Send + 'static,
+    ) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.set(&key, edit)).await?
+    }
+
+    /// Provisions concurrency for a version or an alias, which must exist. Its instances are launched at once;
+    /// the answer does not wait for them.
+    pub async fn provision(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        requested: u32,
+    ) -> Result<Arc<Provisioned>, ChangeError> {
+        self.change(move |writer| writer.provision(&key, qualifier, requested)).await?
+    }
+
+    /// Ends what is provisioned for a version or an alias; nothing happens if nothing is.
+    pub async fn unprovision(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.unprovision(&key, &qualifier)).await?
+    }
+
+    /// Makes a URL for an alias, or for the function itself under the name of `$LATEST`.
+    pub async fn create_url(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        settings: UrlSettings,
+    ) -> Result<Arc<FunctionUrl>, ChangeError> {
+        self.change(move |writer| writer.create_url(&key, qualifier, settings)).await?
+    }
+
+    /// Changes how a URL is served.
+    pub async fn update_url(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        edit: impl FnOnce(&mut UrlSettings) + Send + 'static,
+    ) -> Result<Arc<FunctionUrl>, ChangeError> {
+        self.change(move |writer| writer.update_url(&key, &qualifier, edit)).await?
+    }
+
+    /// Takes a URL away. It is never given again.
+    pub async fn delete_url(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.delete_url(&key, &qualifier)).await?
+    }
+
     /// Changes the tags of a function.
     pub async fn tag(
         &self,
@@ -288,6 +354,72 @@ impl Catalog {
     /// Deletes an alias; nothing happens if there is none with this name.
     pub async fn delete_alias(&self, key: FunctionKey, name: String) -> Result<(), ChangeError> {
         self.change(move |writer| writer.delete_alias(&key, &name)).await?
+    }
+
+    /// Changes what is set for a qualifier that exists; answers what `edit` answers.
+    pub async fn qualify<R: Send + 'static, E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        edit: impl FnOnce(&mut Qualified) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E> {
+        self.change(move |writer| writer.qualify(&key, &qualifier, edit)).await?
+    }
+
+    /// Changes who may use a version or an alias; answers what `edit` answers.
+    pub async fn edit_policy<R: Send + 'static, E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        revision: Option<String>,
+        edit: impl FnOnce(&mut Vec<Statement>) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E> {
+        self.change(move |writer| writer.edit_policy(&key, &qualifier, revision.as_deref(), edit)).await?
+    }
+
+    /// Changes who may use a version of a layer; answers its new revision.
+    pub async fn edit_layer_policy<E: From<ChangeError> + Send + 'static>(
+        &self,
+        key: LayerKey,
+        number: u32,
+        revision: Option<String>,
+        edit: impl FnOnce(&mut Vec<Statement>) -> Result<(), E> + Send + 'static,
+    ) -> Result<String, E> {
+        self.change(move |writer| writer.edit_layer_policy(&key, number, revision.as_deref(), edit)).await?
+    }
+
+    /// A value of a kind, as it is at this moment.
+    pub fn resource<R: Resource>(&self, place: &Place, id: &str) -> Option<Arc<R>> {
+        self.shared.index().resource(place, id).cloned()
+    }
+
+    /// All values of a kind in one account and region, by id.
+    pub fn resources<R: Resource>(&self, place: &Place) -> Vec<Arc<R>> {
+        self.shared.index().resources(place)
+    }
+
+    /// Puts a value in the place of the one with its id.
+    pub async fn put_resource<R: Resource>(&self, place: Place, resource: R) -> Result<Arc<R>, ChangeError> {
+        self.change(move |writer| writer.put_resource(&place, resource)).await?
+    }
+
+    /// Changes a value, if there is one with this id.
+    pub async fn edit_resource<R: Resource>(
+        &self,
+        place: Place,
+        id: String,
+        edit: impl FnOnce(&mut R) + Send + 'static,
+    ) -> Result<Option<Arc<R>>, ChangeError> {
+        self.change(move |writer| writer.edit_resource(&place, &id, edit)).await?
+    }
+
+    /// Removes a value and answers it, if there is one with this id.
+    pub async fn delete_resource<R: Resource>(
+        &self,
+        place: Place,
+        id: String,
+    ) -> Result<Option<Arc<R>>, ChangeError> {
+        self.change(move |writer| writer.delete_resource(&place, &id)).await?
     }
 
     /// Publishes the next version of a layer.

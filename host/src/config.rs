@@ -11,8 +11,11 @@ use clap::Args;
 use hearth_pool::{KeepAlive, MemoryMib, QueuePolicy, ScaleOut};
 use serde::Deserialize;
 
+use crate::aws;
 use crate::event_queue;
 use crate::simulate::policy;
+
+mod endpoints;
 
 /// Lambda has no smaller function: a budget below it holds none.
 const SMALLEST_FUNCTION: MemoryMib = MemoryMib(128);
@@ -40,6 +43,8 @@ pub struct HostConfig {
     pub queue_timeout: Duration,
     /// How often and how long asynchronous invocations are tried.
     pub events: event_queue::Policy,
+    /// Where other AWS services are, and who calls them.
+    pub aws: aws::Settings,
     /// How long invocations under way may go on once the host was told to stop.
     pub shutdown_grace: Duration,
     /// How long an instance has between being asked to end and being killed.
@@ -194,8 +199,9 @@ impl HostConfig {
             queue_timeout: seconds("pool.queue_timeout_seconds", file.pool.queue_timeout_seconds, 60.0)?,
             // Docker and Kubernetes kill 10 and 30 seconds after SIGTERM: there must be time left to clean up.
             shutdown_grace: seconds("shutdown_grace_seconds", file.shutdown_grace_seconds, 8.0)?,
-            terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 0.5)?,
+            terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 2.0)?,
             events: file.events.into_policy()?,
+            aws: endpoints::read(environment)?,
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,
             backend_sha256: file.backend_sha256,
@@ -310,6 +316,11 @@ fn default_data_dir(environment: &impl Environment) -> PathBuf {
         .filter(|path| path.is_absolute())
         .or_else(home)
         .map_or_else(|| PathBuf::from(".hearth"), |data| data.join("hearth"))
+}
+
+/// The section `[backends.<name>]` of a settings file, as JSON; empty if there is none.
+pub fn backend_section(path: &Path, name: &str) -> Result<String, ConfigError> {
+    backend_config(name, &File::read(path)?.backends)
 }
 
 /// The section `[backends.<name>]` of the chosen backend; for one that is given by path, the name in

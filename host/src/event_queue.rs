@@ -1,10 +1,11 @@
 //! Asynchronous invocations: an accepted event survives the host and is run at least once.
 //!
 //! An event is written to its own SQLite file before the client is told `202`, and deleted once it has
-//! succeeded or is given up. Between the two it is in one of two places: waiting for its time in the queue, or
+//! succeeded or is given up, and whoever is to be told of that has been told. Between the two it is in one of two places: waiting for its time in the queue, or
 //! in a task of the host that runs it. A host that is killed finds it in the file at its next start.
 
 mod policy;
+mod runner;
 mod store;
 
 use std::path::Path;
@@ -15,14 +16,15 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{Catalog, FunctionRef};
+use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::invoke::{Invocation, InvokeError, Invoker};
+use crate::destinations::Destinations;
+use crate::invoke::Invoker;
 
 pub use self::policy::Policy;
 pub use self::store::StoreError;
 
-use self::policy::{Attempt, Next};
+use self::runner::Runner;
 use self::store::Store;
 
 /// An event that was accepted.
@@ -110,86 +112,20 @@ impl EventQueue {
         Ok(())
     }
 
-    /// Runs events as they fall due; until it is dropped.
-    pub async fn run(self, catalog: Catalog, invoker: Invoker) {
+    /// Runs events as they fall due, and tells destinations what came of them; until it is dropped.
+    pub async fn run(self, catalog: Catalog, invoker: Invoker, destinations: Destinations) {
+        let runner = Runner { queue: self, catalog, invoker, destinations };
         loop {
-            let arrived = self.shared.arrived.notified();
+            let arrived = runner.queue.shared.arrived.notified();
             let now = now_ms();
-            while let Some(entry) = self.pop_due(now) {
-                self.shared.under_way.spawn(self.clone().attempt(entry, catalog.clone(), invoker.clone()));
+            while let Some(entry) = runner.queue.pop_due(now) {
+                runner.queue.shared.under_way.spawn(runner.clone().attempt(entry));
             }
-            let pause = self.until_next(now);
+            let pause = runner.queue.until_next(now);
             tokio::select! {
                 () = arrived => {}
                 () = tokio::time::sleep(pause) => {}
             }
-        }
-    }
-
-    async fn attempt(self, mut entry: Entry, catalog: Catalog, invoker: Invoker) {
-        let outcome = self.invoke(&entry, &catalog, &invoker).await;
-        let next = self.shared.policy.next(&entry, outcome, now_ms());
-        let stored = match next {
-            Next::Done => self.shared.store.remove(entry.id).await,
-            Next::GiveUp(condition) => {
-                tracing::warn!(
-                    function = entry.event.function,
-                    request_id = entry.event.request_id,
-                    condition,
-                    "an asynchronous invocation is given up"
-                );
-                self.shared.store.remove(entry.id).await
-            }
-            Next::Again { failures, refusals, due_ms } => {
-                (entry.failures, entry.refusals, entry.due_ms) = (failures, refusals, due_ms);
-                let stored = self.shared.store.update(entry.id, failures, refusals, due_ms).await;
-                self.enqueue(entry);
-                stored
-            }
-            // The file has it as it was; the next host runs it.
-            Next::LeaveToNextHost => Ok(()),
-        };
-        if let Err(error) = stored {
-            tracing::error!(%error, "cannot write down what became of an event; it may be run once more");
-        }
-    }
-
-    async fn invoke(&self, entry: &Entry, catalog: &Catalog, invoker: &Invoker) -> Attempt {
-        let event = &entry.event;
-        let reference = FunctionRef {
-            account: &event.account,
-            region: &event.region,
-            name: &event.function,
-            qualifier: event.qualifier.as_deref(),
-        };
-        // The low bits of a time in milliseconds are spread evenly enough for weighted aliases.
-        let draw = u32::try_from(now_ms() & 0xffff_ffff).unwrap_or_default().wrapping_mul(0x9e37_79b9);
-        let target = match catalog.resolve(&reference, draw) {
-            Ok(target) => target,
-            Err(crate::catalog::ResolveError::NotFound) => return Attempt::FunctionGone,
-            Err(crate::catalog::ResolveError::NotActive(_)) => return Attempt::NotRun,
-        };
-        let invocation = Invocation {
-            target,
-            arn: event.arn.as_str().into(),
-            request_id: event.request_id.clone(),
-            payload: event.payload.clone(),
-            client_context: event.client_context.clone(),
-            trace_id: event.trace_id.clone(),
-            log_tail: false,
-            tenant_id: event.tenant_id.clone(),
-        };
-        match invoker.invoke(invocation).await {
-            Ok(answered) if answered.function_error.is_none() => Attempt::Succeeded,
-            Ok(_) => Attempt::FunctionFailed,
-            Err(InvokeError::FunctionGone) => Attempt::FunctionGone,
-            Err(InvokeError::ShuttingDown) => Attempt::HostStops,
-            Err(
-                InvokeError::Throttled(_)
-                | InvokeError::NoInstanceInTime(_)
-                | InvokeError::LaunchFailed(_)
-                | InvokeError::Unreachable(_),
-            ) => Attempt::NotRun,
         }
     }
 

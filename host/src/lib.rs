@@ -8,15 +8,19 @@
 //!            HTTP to the instance ─► rie ─► Runtime API ─► the function
 //! ```
 //!
-//! Only [`api`] knows AWS's JSON, headers, ARNs and error names. Only [`config`] reads files of settings and the
+//! Only [`api`] knows the Lambda API's JSON, headers, ARNs and error names, and only [`aws`] and [`destinations`]
+//! those of what is told to other services. Only [`config`] reads files of settings and the
 //! environment. Only [`clock`] reads time. [`serve`] is the one place that knows all parts.
 
 pub mod api;
+pub mod aws;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod data_dir;
+pub mod destinations;
 pub mod detach;
 pub mod driver;
 pub mod event_queue;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ pub struct InstanceConfig {
     pub init_limit: Duration,
     /// The process group is killed when it uses more resident memory than this, in bytes.
     pub memory_limit: Option<u64>,
-    /// Largest streamed response, in bytes; [`STREAM_LIMIT`](Self::STREAM_LIMIT) is Lambda's.
-    pub stream_limit: u64,
+    /// What a streamed response may be.
+    pub stream: StreamRules,
     /// Where invocations are taken; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where the function's process finds the Runtime API; port 0 takes a free one.
@@ -35,13 +36,34 @@ pub struct InstanceConfig {
     pub admission: Admission,
     /// What an invocation is given that does not say it itself. Without it such an invocation is refused.
     pub defaults: Option<Defaults>,
+    /// Whether the processes are stopped while there is nothing for them to do, as on Lambda. Not where several
+    /// invocations run at once.
+    pub freeze: bool,
+    /// How the platform's own lines are written.
+    pub log_format: LogFormat,
     /// Told about every log line and every death.
     pub observer: Arc<dyn Observer>,
 }
 
-impl InstanceConfig {
-    /// 200 MiB.
-    pub const STREAM_LIMIT: u64 = 200 * 1024 * 1024;
+/// What a streamed response may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamRules {
+    /// How long, in bytes. Lambda's limit is 200 MiB; until July 2025 it was 20.
+    pub limit: u64,
+    /// How fast behind the first [`BURST`](Self::BURST), in bytes per second; without it as fast as it is written.
+    /// Lambda's is 2 MiB.
+    pub rate: Option<NonZeroU64>,
+}
+
+impl StreamRules {
+    /// Goes as fast as it is written in any case: 6 MiB.
+    pub const BURST: u64 = 6 * 1024 * 1024;
+}
+
+impl Default for StreamRules {
+    fn default() -> Self {
+        Self { limit: 200 * 1024 * 1024, rate: None }
+    }
 }
 
 /// A process to be started, as often as the function needs a new one.
@@ -69,6 +91,8 @@ pub struct Confinement {
     /// The process sees this directory as `/tmp`. It needs the right to make a mount namespace, as root or
     /// through user namespaces; the start fails where that is missing.
     pub private_tmp: Option<PathBuf>,
+    /// The process sees this file as `/etc/hosts`, under the same conditions.
+    pub hosts: Option<PathBuf>,
 }
 
 /// What the function is called.
@@ -82,6 +106,42 @@ pub struct Function {
     pub memory_mb: u32,
     /// The account that it belongs to, for extensions that ask.
     pub account_id: Option<String>,
+}
+
+/// How the platform's own lines are written: START and REPORT, or records in JSON. What the function writes is
+/// passed on as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// As Lambda does unless it is told otherwise.
+    #[default]
+    Text,
+    /// Records of this level and above.
+    Json(SystemLogLevel),
+}
+
+/// What a record of the platform is worth, least first
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SystemLogLevel {
+    /// Everything.
+    Debug,
+    /// What is known from logs in text.
+    #[default]
+    Info,
+    /// What did not go well.
+    Warn,
+}
+
+impl LogFormat {
+    /// As the function's settings name them: `JSON` and anything else, `DEBUG`, `WARN` and anything else.
+    pub fn of(format: Option<&str>, level: Option<&str>) -> Self {
+        match (format, level) {
+            (Some("JSON"), Some("DEBUG")) => Self::Json(SystemLogLevel::Debug),
+            (Some("JSON"), Some("WARN")) => Self::Json(SystemLogLevel::Warn),
+            (Some("JSON"), _) => Self::Json(SystemLogLevel::Info),
+            _ => Self::Text,
+        }
+    }
 }
 
 /// Who may invoke.

@@ -23,12 +23,15 @@ impl From<ExitStatus> for Exit {
 }
 
 impl Exit {
+    /// By the kernel or by us, without a chance to do anything about it.
+    pub(crate) const KILLED: Self = Self::Signal(9);
+
     /// As in the message of an `Extension.Crash`.
     pub(crate) fn how(self) -> String {
         let words = self.to_string();
         match words.strip_prefix("Runtime exited with error: ") {
             Some(how) => how.to_owned(),
-            None => "exit status 0".to_owned(),
+            None => "exit code 0".to_owned(),
         }
     }
 }

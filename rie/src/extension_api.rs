@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::emulator::Emulator;
-use crate::extensions::{Interest, NextNotice, Refused};
+use crate::extensions::{NextNotice, Refused};
+use crate::identity::Identity;
 use crate::payload::Payload;
 use crate::server::{self, Reply};
 
@@ -19,7 +20,7 @@ const EVENT_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-e
 const ACCEPT_FEATURE: HeaderName = HeaderName::from_static("lambda-extension-accept-feature");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-extension-function-error-type");
 /// Largest body of a call, in bytes; what is in it is a list of two words, or is not read.
-const MAX_BODY: u64 = 256 * 1024;
+pub(crate) const MAX_BODY: u64 = 256 * 1024;
 
 /// The calls that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,17 +58,12 @@ pub(crate) async fn answer(
     if route == Route::Register {
         return register(emulator, headers, &body);
     }
-    let Some(id) = text(headers, &IDENTIFIER) else {
-        return forbid("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header");
+    let id = match identifier(headers) {
+        Ok(id) => id,
+        Err(refused) => return refuse(refused),
     };
-    if uuid::Uuid::try_parse(id).is_err() {
-        return forbid("Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier");
-    }
     if route == Route::Next {
         return next(emulator, id).await;
-    }
-    if emulator.extension_name(id).is_none() {
-        return refuse(Refused::Unknown);
     }
     let Some(error_type) = text(headers, &ERROR_TYPE) else {
         return forbid("Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found");
@@ -77,6 +73,17 @@ pub(crate) async fn answer(
         Route::ExitError | Route::Register | Route::Next => emulator.extension_exit_failed(id, error_type),
     };
     failed.map_or_else(refuse, |()| server::json(StatusCode::ACCEPTED, "{\"status\":\"OK\"}\n"))
+}
+
+/// The identifier that a call presents.
+fn identifier(headers: &HeaderMap) -> Result<&str, Refused> {
+    let id = text(headers, &IDENTIFIER).ok_or(Refused::MissingIdentifier)?;
+    uuid::Uuid::try_parse(id).map(|_| id).map_err(|_| Refused::InvalidIdentifier)
+}
+
+/// The name of the extension that calls.
+pub(crate) fn caller(emulator: &Emulator, headers: &HeaderMap) -> Result<Arc<str>, Refused> {
+    emulator.extension_name(identifier(headers)?).ok_or(Refused::Unknown)
 }
 
 #[derive(Deserialize)]
@@ -96,18 +103,21 @@ fn register(emulator: &Emulator, headers: &HeaderMap, body: &[u8]) -> Response<R
     for event in &registration.events {
         match serde_json::from_value(event.as_str().into()) {
             Ok(interest) => interests.push(interest),
-            Err(_) => return forbid("Extension.InvalidEventType", &format!("{event}: Invalid event type")),
+            Err(_) => {
+                return forbid("Extension.InvalidEventType", &format!("{event}: ErrorInvalidEventType"));
+            }
         }
     }
     match emulator.register_extension(name, interests) {
         Ok(id) => {
+            let Identity { function, handler, .. } = &emulator.identity;
             let mut identity = json!({
-                "functionName": emulator.function.name,
-                "functionVersion": emulator.function.version,
-                "handler": emulator.handler,
+                "functionName": function.name,
+                "functionVersion": function.version,
+                "handler": handler,
             });
             let features = text(headers, &ACCEPT_FEATURE).unwrap_or_default();
-            if let Some(account) = &emulator.function.account_id
+            if let Some(account) = &function.account_id
                 && features.split(',').any(|feature| feature.trim() == "accountId")
             {
                 identity["accountId"] = account.as_str().into();
@@ -126,6 +136,9 @@ async fn next(emulator: &Emulator, id: &str) -> Response<Reply> {
             // The sandbox has ended, or the extension asked a second time.
             Err(_) => return refuse(Refused::Unknown),
         },
+        Err(Refused::Unknown) => {
+            return forbid("Extension.UnknownExtensionIdentifier", &format!("Unknown extension {id}"));
+        }
         Err(refused) => return refuse(refused),
     };
     let mut response = Response::new(Reply::Whole(notice.to_string().into()));
@@ -148,8 +161,15 @@ fn forbid(error_type: &str, message: &str) -> Response<Reply> {
     server::error(StatusCode::FORBIDDEN, error_type, message)
 }
 
-fn refuse(refused: Refused) -> Response<Reply> {
+pub(crate) fn refuse(refused: Refused) -> Response<Reply> {
     match refused {
+        Refused::MissingIdentifier => {
+            let message = "Missing Lambda-Extension-Identifier header";
+            forbid("Extension.MissingExtensionIdentifier", message)
+        }
+        Refused::InvalidIdentifier => {
+            forbid("Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier")
+        }
         Refused::RegistrationClosed => {
             forbid("Extension.RegistrationClosed", "Extension registration closed already")
         }
@@ -158,9 +178,9 @@ fn refuse(refused: Refused) -> Response<Reply> {
         Refused::Unknown => {
             forbid("Extension.UnknownExtensionIdentifier", "Unknown Lambda-Extension-Identifier")
         }
-        Refused::State { name, from, to } => {
+        Refused::State { who, from, to } => {
             let message = format!(
-                "State transition from {from} to {to} failed for extension {name}. \
+                "State transition from {from} to {to} failed for extension {who}. \
                  Error: State transition is not allowed"
             );
             forbid("Extension.InvalidExtensionState", &message)
@@ -186,13 +206,4 @@ pub(crate) fn invoke_event(request_id: &str, event: &HeaderMap) -> Arc<str> {
 /// The event of the end.
 pub(crate) fn shutdown_event(reason: &str, deadline_ms: u64) -> Arc<str> {
     json!({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": deadline_ms}).to_string().into()
-}
-
-/// Those of an extension that are written to the log.
-pub(crate) fn words(interests: &[Interest]) -> String {
-    let word = |interest: &Interest| match interest {
-        Interest::Invoke => "INVOKE",
-        Interest::Shutdown => "SHUTDOWN",
-    };
-    interests.iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::clock::Instant;
 use crate::exit::Exit;
 
 /// What an extension can ask to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Interest {
     Invoke,
@@ -35,10 +35,16 @@ pub(crate) enum Refused {
     TooMany,
     /// Extensions inside the runtime's process end with it, and several invocations at once have no one event.
     Interest(&'static str),
+    /// The call does not say whose it is.
+    MissingIdentifier,
+    /// What it says is not an identifier.
+    InvalidIdentifier,
+    /// There is no extension of this identifier.
     Unknown,
-    /// The extension is in a state, named as AWS names it, in which it may not do that.
+    /// The extension, by its name or its identifier, is in a state, named as AWS names it, in which it may not
+    /// do that.
     State {
-        name: Arc<str>,
+        who: Arc<str>,
         from: &'static str,
         to: &'static str,
     },
@@ -47,8 +53,61 @@ pub(crate) enum Refused {
 /// An extension that ended the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) error_type: Arc<str>,
+    pub(crate) kind: FailureKind,
     pub(crate) message: String,
+}
+
+/// How an extension ended the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// Its program cannot be started.
+    Launch,
+    /// It reported that its init failed.
+    Init,
+    /// It reported that it is about to end.
+    Exit,
+    /// It ended without a word.
+    Crash,
+}
+
+/// What there is to say of an extension in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) name: Arc<str>,
+    pub(crate) state: &'static str,
+    pub(crate) interests: Vec<Interest>,
+    pub(crate) error_type: Option<&'static str>,
+}
+
+impl FailureKind {
+    /// As in `errorType`.
+    pub(crate) fn error_type(self) -> &'static str {
+        match self {
+            Self::Launch => "Extension.LaunchError",
+            Self::Init => "Extension.InitError",
+            Self::Exit => "Extension.ExitError",
+            Self::Crash => "Extension.Crash",
+        }
+    }
+
+    /// What AWS calls the state that such an extension is in.
+    fn state(self) -> &'static str {
+        match self {
+            Self::Launch => "LaunchError",
+            Self::Init => "InitError",
+            Self::Exit => "ExitError",
+            Self::Crash => "Exited",
+        }
+    }
+}
+
+impl Interest {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Invoke => "INVOKE",
+            Self::Shutdown => "SHUTDOWN",
+        }
+    }
 }
 
 /// All extensions of one process.
@@ -85,7 +144,7 @@ enum State {
     Ready(oneshot::Sender<Notice>),
     /// It has an event, or one lies here that it has not fetched yet.
     Running(Option<Notice>),
-    Failed,
+    Failed(FailureKind),
 }
 
 impl Extensions {
@@ -127,14 +186,14 @@ impl Extensions {
     pub(crate) fn register(&mut self, name: &str, interests: Vec<Interest>) -> Result<Arc<str>, Refused> {
         if let Some(member) = self.members.iter_mut().find(|member| *member.name == *name) {
             if !matches!(member.state, State::Started) {
-                return Err(member.refuse("Registered"));
+                return Err(member.refuse(&member.name, "Registered"));
             }
             member.state = State::Registered;
             member.interests = interests;
             return Ok(member.id.clone());
         }
         if interests.contains(&Interest::Shutdown) {
-            return Err(Refused::Interest("SHUTDOWN is not an event of an internal extension"));
+            return Err(Refused::Interest("SHUTDOWN: ShutdownEventNotSupportedForInternalExtension"));
         }
         if self.members.len() >= Self::MOST {
             return Err(Refused::TooMany);
@@ -145,16 +204,19 @@ impl Extensions {
         Ok(id)
     }
 
-    /// The extension asks for its next event.
-    pub(crate) fn next(&mut self, id: &str) -> Result<NextNotice, Refused> {
+    /// The extension asks for its next event. The first time there is something to say of it.
+    pub(crate) fn next(&mut self, id: &str) -> Result<(NextNotice, Option<Standing>), Refused> {
         let member = self.member(id)?;
         match &mut member.state {
-            State::Started | State::Failed => Err(member.refuse("Ready")),
-            State::Running(notice @ Some(_)) => notice.take().map(NextNotice::Now).ok_or(Refused::Unknown),
-            State::Registered | State::Ready(_) | State::Running(None) => {
+            State::Started | State::Failed(_) => Err(member.refuse(&member.id, "Ready")),
+            State::Running(notice @ Some(_)) => {
+                notice.take().map(|notice| (NextNotice::Now(notice), None)).ok_or(Refused::Unknown)
+            }
+            before @ (State::Registered | State::Ready(_) | State::Running(None)) => {
                 let (poller, receiver) = oneshot::channel();
-                member.state = State::Ready(poller);
-                Ok(NextNotice::Later(receiver))
+                let before = std::mem::replace(before, State::Ready(poller));
+                let standing = matches!(before, State::Registered).then(|| member.standing());
+                Ok((NextNotice::Later(receiver), standing))
             }
         }
     }
@@ -165,33 +227,33 @@ impl Extensions {
     }
 
     /// The extension reports that its init failed.
-    pub(crate) fn init_failed(&mut self, id: &str, error_type: &str) -> Result<(), Refused> {
+    pub(crate) fn init_failed(&mut self, id: &str, error_type: &str) -> Result<Option<Standing>, Refused> {
         let member = self.member(id)?;
         if !matches!(member.state, State::Registered) {
-            return Err(member.refuse("InitError"));
+            return Err(member.refuse(&member.id, "InitError"));
         }
-        self.fail(id, error_type);
-        Ok(())
+        let name = member.name.clone();
+        Ok(self.failed(&name, FailureKind::Init, error_type.to_owned()))
     }
 
     /// The extension reports that it is about to end, and why.
-    pub(crate) fn exit_failed(&mut self, id: &str, error_type: &str) -> Result<(), Refused> {
+    pub(crate) fn exit_failed(&mut self, id: &str, error_type: &str) -> Result<Option<Standing>, Refused> {
         let member = self.member(id)?;
-        if matches!(member.state, State::Started | State::Failed) {
-            return Err(member.refuse("ExitError"));
+        if matches!(member.state, State::Started | State::Failed(_)) {
+            return Err(member.refuse(&member.id, "ExitError"));
         }
-        self.fail(id, error_type);
-        Ok(())
+        let name = member.name.clone();
+        Ok(self.failed(&name, FailureKind::Exit, error_type.to_owned()))
     }
 
     /// The process of an external extension is gone.
-    pub(crate) fn gone(&mut self, name: &str, exit: Exit) {
-        self.failed(name, "Extension.Crash", format!("extension {name}: {}", exit.how()));
+    pub(crate) fn gone(&mut self, name: &str, exit: Exit) -> Option<Standing> {
+        self.failed(name, FailureKind::Crash, exit.how())
     }
 
     /// The process of an external extension could not be started.
-    pub(crate) fn not_started(&mut self, name: &str, reason: &str) {
-        self.failed(name, "Extension.LaunchError", format!("extension {name}: {reason}"));
+    pub(crate) fn not_started(&mut self, name: &str, reason: String) -> Option<Standing> {
+        self.failed(name, FailureKind::Launch, reason)
     }
 
     /// Tells whoever wants to know of an invocation.
@@ -209,7 +271,7 @@ impl Extensions {
 
     fn tell(&mut self, interest: Interest, notice: &Notice) {
         for member in self.members.iter_mut().filter(|member| member.interests.contains(&interest)) {
-            if matches!(member.state, State::Failed) {
+            if matches!(member.state, State::Failed(_)) {
                 continue;
             }
             // One that does not wait at this moment, or has hung up, gets it when it asks.
@@ -222,18 +284,15 @@ impl Extensions {
         }
     }
 
-    fn fail(&mut self, id: &str, error_type: &str) {
-        if let Some(name) = self.name_of(id) {
-            self.failed(&name, error_type, format!("extension {name}: {error_type}"));
+    /// Only the first one of all counts, and the first failure of each: the others follow from it.
+    fn failed(&mut self, name: &str, kind: FailureKind, message: String) -> Option<Standing> {
+        self.failure.get_or_insert(Failure { kind, message });
+        let member = self.members.iter_mut().find(|member| *member.name == *name)?;
+        if matches!(member.state, State::Failed(_)) {
+            return None;
         }
-    }
-
-    /// Only the first one counts: the others follow from it.
-    fn failed(&mut self, name: &str, error_type: &str, message: String) {
-        if let Some(member) = self.members.iter_mut().find(|member| *member.name == *name) {
-            member.state = State::Failed;
-        }
-        self.failure.get_or_insert(Failure { error_type: error_type.into(), message });
+        member.state = State::Failed(kind);
+        Some(member.standing())
     }
 
     fn member(&mut self, id: &str) -> Result<&mut Extension, Refused> {
@@ -246,14 +305,23 @@ impl Extension {
         Self { name, id: uuid::Uuid::new_v4().to_string().into(), kind, interests, state }
     }
 
-    fn refuse(&self, to: &'static str) -> Refused {
-        let from = match &self.state {
+    fn refuse(&self, who: &Arc<str>, to: &'static str) -> Refused {
+        Refused::State { who: who.clone(), from: self.state_name(), to }
+    }
+
+    fn standing(&self) -> Standing {
+        let error_type = if let State::Failed(kind) = self.state { Some(kind.error_type()) } else { None };
+        let (name, interests) = (self.name.clone(), self.interests.clone());
+        Standing { name, state: self.state_name(), interests, error_type }
+    }
+
+    fn state_name(&self) -> &'static str {
+        match &self.state {
             State::Started => "Started",
             State::Registered => "Registered",
             State::Ready(_) => "Ready",
             State::Running(_) => "Running",
-            State::Failed => "Failed",
-        };
-        Refused::State { name: self.name.clone(), from, to }
+            State::Failed(kind) => kind.state(),
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! What the init phase came to.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::platform::{InitPhase, Status, Verdict};
 
 /// What the init phase came to. The instance takes invocations in any case: after a failure it repeats the
 /// init inside the first of them, and a second failure is that invocation's answer.
@@ -34,5 +37,26 @@ impl InitOutcome {
             Self::Failed { .. } => "failed",
             Self::TimedOut => "timed_out",
         }
+    }
+}
+
+/// The end of the init of one process. That of the first one is the instance's [`Init`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InitEnd {
+    pub(crate) phase: InitPhase,
+    pub(crate) outcome: InitOutcome,
+    pub(crate) duration: Duration,
+    /// What AWS calls the error, if there was one.
+    pub(crate) error_type: Option<Arc<str>>,
+}
+
+impl InitEnd {
+    pub(crate) fn verdict(&self) -> Verdict<'_> {
+        let status = match self.outcome {
+            InitOutcome::Ready => Status::Success,
+            InitOutcome::Failed { .. } => Status::Error,
+            InitOutcome::TimedOut => Status::Timeout,
+        };
+        Verdict { status, error_type: self.error_type.as_deref() }
     }
 }

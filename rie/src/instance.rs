@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::InstanceConfig;
-use crate::emulator::{Emulator, Probe};
+use crate::emulator::Emulator;
+use crate::freezer;
+use crate::identity::Identity;
 use crate::init::Init;
 use crate::log::Logs;
 use crate::process::Group;
@@ -41,19 +42,16 @@ impl Instance {
         let listener = TcpListener::bind(config.listen).await?;
         let runtime_api = TcpListener::bind(config.runtime_api).await?;
         let address = listener.local_addr()?;
-        let variables = &config.program.environment;
-        let handler = variables.iter().find(|(name, _)| name == "_HANDLER");
-        let handler = handler.map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
         let emulator = Emulator::new(
-            config.function,
+            Identity::new(config.function, &config.program.environment),
             config.admission,
             config.defaults,
             runtime_api.local_addr()?,
-            config.stream_limit,
-            Arc::new(Logs::new(config.observer)),
+            config.stream,
+            Arc::new(Logs::new(config.observer, config.log_format)),
             Sandbox::new(config.slots, config.init_limit),
         );
-        let emulator = Arc::new(emulator.with_handler(handler));
+        let emulator = Arc::new(emulator);
         let (doors, door) = watch::channel(Door::Open);
         let connections = Connections::new();
         let supervisor = Supervisor {
@@ -64,7 +62,7 @@ impl Instance {
             connections: connections.clone(),
         };
         let (life, alive) = watch::channel(());
-        let tasks = vec![
+        let mut tasks = vec![
             AbortOnDrop::spawn(serve_runtime(emulator.clone(), runtime_api, connections, door.clone())),
             AbortOnDrop::spawn(serve_host(emulator.clone(), listener, door)),
             AbortOnDrop::spawn(async move {
@@ -72,6 +70,9 @@ impl Instance {
                 drop(life);
             }),
         ];
+        if config.freeze {
+            tasks.push(AbortOnDrop::spawn(freezer::run(emulator.clone())));
+        }
         Ok(Self { emulator, address, doors, _tasks: tasks, alive })
     }
 
@@ -107,20 +108,17 @@ impl Instance {
 
     /// Number of the process that runs, or of the last one that did.
     pub fn process_id(&self) -> Option<i32> {
-        self.group().map(Group::id)
+        self.emulator.probe().map(|probe| probe.group.id())
     }
 
     /// Numbers of all processes that the instance itself started and still waits for.
     pub fn own_processes(&self) -> Vec<i32> {
-        self.groups().map(Group::id).collect()
+        self.emulator.groups().map(Group::id).collect()
     }
 
     /// What the process, the extensions and those that they started use.
     pub fn usage(&self) -> Usage {
-        self.groups().map(Usage::of).fold(Usage::default(), |sum, one| Usage {
-            memory_bytes: sum.memory_bytes + one.memory_bytes,
-            cpu: sum.cpu + one.cpu,
-        })
+        Usage::of(&self.emulator.groups().collect::<Vec<_>>())
     }
 
     /// The most memory that the process was seen to use, in bytes.
@@ -130,24 +128,12 @@ impl Instance {
 
     /// Stops the processes where they stand. An invocation that comes meanwhile waits, and its time runs.
     pub fn pause(&self) {
-        self.signal(Signal::SIGSTOP);
+        self.emulator.pause();
     }
 
     /// Lets paused processes go on.
     pub fn resume(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.groups().for_each(|group| group.signal(signal));
-    }
-
-    fn groups(&self) -> impl Iterator<Item = Group> {
-        self.group().into_iter().chain(self.emulator.companions())
-    }
-
-    fn group(&self) -> Option<Group> {
-        self.emulator.probe().map(|Probe { group, .. }| group)
+        self.emulator.resume();
     }
 }
 

@@ -10,15 +10,28 @@ use tokio::sync::oneshot;
 use crate::clock::Instant;
 use crate::exit::Exit;
 use crate::extensions::Failure;
-use crate::outcome::{Fault, Outcome};
+use crate::outcome::{Fault, FaultKind, Outcome};
 use crate::payload::Payload;
+use crate::platform::Tracing;
 use crate::stream::{Ending, ResponseStream};
 
 /// An invocation as the runtime gets it.
 #[derive(Debug)]
 pub(crate) struct Event {
+    pub(crate) id: Arc<str>,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
+}
+
+impl Event {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The trace that it belongs to, if there is one.
+    pub(crate) fn tracing(&self) -> Option<Tracing<'_>> {
+        self.header("lambda-runtime-trace-id").map(Tracing::of)
+    }
 }
 
 /// An invocation that was accepted. Whatever happens, it is answered once.
@@ -30,6 +43,10 @@ pub(crate) struct Invocation {
     pub(crate) timeout: Duration,
     /// The init phase that went before it, if it is the first.
     pub(crate) init: Option<Duration>,
+    /// Whether the log has its START.
+    pub(crate) announced: bool,
+    /// When the runtime began to answer.
+    pub(crate) responding: Option<Instant>,
     pub(crate) caller: Caller,
 }
 
@@ -67,6 +84,8 @@ pub(crate) enum Health {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ProcessEnd {
     Exited(Exit),
+    /// It was killed for its memory.
+    OutOfMemory,
     NotStarted(String),
     /// It was ended because an extension had.
     Extension(Failure),
@@ -76,13 +95,39 @@ impl fmt::Display for ProcessEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(exit) => exit.fmt(f),
+            Self::OutOfMemory => Exit::KILLED.fmt(f),
             Self::NotStarted(reason) => f.write_str(reason),
-            Self::Extension(failure) => write!(f, "{}: {}", failure.error_type, failure.message),
+            Self::Extension(failure) => write!(f, "{}: {}", failure.kind.error_type(), failure.message),
+        }
+    }
+}
+
+impl ProcessEnd {
+    /// As in the record of an init that it put an end to.
+    pub(crate) fn error_type(&self) -> &'static str {
+        match self {
+            Self::Exited(_) => FaultKind::Exit.error_type(),
+            Self::OutOfMemory => FaultKind::OutOfMemory.error_type(),
+            Self::NotStarted(_) => FaultKind::InvalidEntrypoint.error_type(),
+            Self::Extension(failure) => failure.kind.error_type(),
         }
     }
 }
 
 impl Invocation {
+    pub(crate) fn new(event: Arc<Event>, begun: Instant, timeout: Duration, caller: Caller) -> Self {
+        Self {
+            id: event.id.clone(),
+            event,
+            begun,
+            timeout,
+            init: None,
+            announced: false,
+            responding: None,
+            caller,
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         self.begun + self.timeout
     }
@@ -91,6 +136,7 @@ impl Invocation {
     pub(crate) fn ended_by(self, end: &ProcessEnd) -> (Self, Outcome) {
         let fault = match end {
             ProcessEnd::Exited(exit) => Fault::exit(&self.id, *exit),
+            ProcessEnd::OutOfMemory => Fault::out_of_memory(&self.id),
             ProcessEnd::NotStarted(reason) => Fault::not_started(&self.id, reason),
             ProcessEnd::Extension(failure) => Fault::extension(&self.id, failure),
         };

@@ -10,6 +10,7 @@
 //! The `sandbox` decides and never acts; the other three tell it what happened.
 
 mod config;
+mod identity;
 mod init;
 mod instance;
 mod log;
@@ -17,10 +18,11 @@ mod log;
 mod emulator;
 mod exit;
 mod extensions;
+mod freezer;
 mod invocation;
 mod outcome;
 mod payload;
-mod report;
+mod platform;
 mod sandbox;
 
 mod extension_api;
@@ -29,6 +31,8 @@ mod runtime_api;
 mod server;
 mod socket;
 mod stream;
+mod telemetry;
+mod telemetry_api;
 
 mod clock;
 mod memory;
@@ -36,10 +40,13 @@ mod output;
 mod process;
 mod supervisor;
 
-pub use config::{Admission, Confinement, Defaults, Function, InstanceConfig, Program};
+pub use config::{
+    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Program, StreamRules,
+    SystemLogLevel,
+};
 pub use exit::Exit;
 pub use init::{Init, InitOutcome};
 pub use instance::Instance;
 pub use log::{Line, NoObserver, Observer, Origin};
-pub use process::private_tmp_works;
+pub use process::private_mounts_work;
 pub use process::usage::Usage;

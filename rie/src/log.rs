@@ -1,14 +1,18 @@
-//! Where log lines go: to the observer, and into the tail of the invocations that asked for one.
+//! Where log lines go: to the observer, into the tail of the invocations that asked for one, and to those who
+//! subscribed to telemetry.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::clock;
+use crate::config::LogFormat;
 use crate::exit::Exit;
+use crate::platform::{Record, Said};
+use crate::telemetry::Telemetry;
 
 /// Told about every line, every birth and every death of an instance, in order. The methods must not block.
 pub trait Observer: Send + Sync + 'static {
@@ -20,9 +24,9 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (group, runtime_api);
     }
 
-    /// An external extension was started: it leads a group of this number.
-    fn extension_started(&self, group: i32) {
-        let _ = group;
+    /// An external extension was started: it leads a group of this number, and finds its API at this address.
+    fn extension_started(&self, group: i32, runtime_api: SocketAddr) {
+        let _ = (group, runtime_api);
     }
 
     /// An external extension and its group ended.
@@ -32,8 +36,8 @@ pub trait Observer: Send + Sync + 'static {
 
     /// The function's process and its group ended; the instance starts a new one when it needs it. `out_of_memory` says
     /// that it was killed for its memory.
-    fn process_ended(&self, exit: Exit, out_of_memory: bool) {
-        let _ = (exit, out_of_memory);
+    fn process_ended(&self, group: i32, exit: Exit, out_of_memory: bool) {
+        let _ = (group, exit, out_of_memory);
     }
 }
 
@@ -69,59 +73,106 @@ impl Observer for NoObserver {
     fn line(&self, _line: Line<'_>) {}
 }
 
-/// All that an instance writes passes through here.
+/// All that is said of an instance passes through here, whoever says it.
 pub(crate) struct Logs {
     observer: Arc<dyn Observer>,
-    tails: Mutex<Vec<(Arc<str>, Tail)>>,
+    format: LogFormat,
+    pub(crate) telemetry: Telemetry,
+    tails: Mutex<Tails>,
+}
+
+/// The tails of the invocations that are under way.
+#[derive(Debug, Default)]
+struct Tails {
+    under_way: usize,
+    kept: Vec<(Arc<str>, Tail)>,
+    /// What was written since the last invocation: as on AWS, the first one has what the init wrote.
+    prelude: Tail,
 }
 
 impl Logs {
-    pub(crate) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { observer, tails: Mutex::new(Vec::new()) }
+    pub(crate) fn new(observer: Arc<dyn Observer>, format: LogFormat) -> Self {
+        Self { observer, format, telemetry: Telemetry::default(), tails: Mutex::default() }
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
         &*self.observer
     }
 
-    /// Begins to keep the tail of an invocation.
-    pub(crate) fn keep_tail(&self, request_id: Arc<str>) {
-        self.tails().push((request_id, Tail::default()));
-    }
-
-    /// Ends it; base64 of its last 4 KiB. `None` if it was not kept.
-    pub(crate) fn take_tail(&self, request_id: &str) -> Option<String> {
+    /// An invocation begins; its tail is kept if its caller wants it.
+    pub(crate) fn begin(&self, request_id: Arc<str>, wants_tail: bool) {
         let mut tails = self.tails();
-        let place = tails.iter().position(|(owner, _)| **owner == *request_id)?;
-        Some(tails.swap_remove(place).1.encode())
+        tails.under_way += 1;
+        let prelude = std::mem::take(&mut tails.prelude);
+        if wants_tail {
+            tails.kept.push((request_id, prelude));
+        }
     }
 
-    /// A line of the function. It belongs to all invocations that are under way: usually there is one.
-    pub(crate) fn function(&self, origin: Origin, text: &str) {
-        self.tails().iter_mut().for_each(|(_, tail)| tail.push(text));
-        self.observe(origin, text);
+    /// It is over; base64 of its last 4 KiB, if they were kept.
+    pub(crate) fn end(&self, request_id: &str) -> Option<String> {
+        let mut tails = self.tails();
+        tails.under_way = tails.under_way.saturating_sub(1);
+        let place = tails.kept.iter().position(|(owner, _)| **owner == *request_id)?;
+        Some(tails.kept.swap_remove(place).1.encode())
     }
 
-    /// A line of the emulator's about one invocation.
-    pub(crate) fn invocation(&self, request_id: &str, text: &str) {
-        self.tails()
-            .iter_mut()
-            .filter(|(owner, _)| **owner == *request_id)
-            .for_each(|(_, tail)| tail.push(text));
-        self.observe(Origin::Platform, text);
+    /// A line that a process of the instance wrote. It belongs to all invocations that are under way: usually
+    /// there is one.
+    pub(crate) fn written(&self, origin: Origin, line: &str) {
+        let unix_ms = clock::unix_ms();
+        self.tails().push(None, line);
+        let said = match self.format {
+            LogFormat::Text => Said::Text(line),
+            LogFormat::Json(_) => Said::Json(line),
+        };
+        let record =
+            if origin == Origin::Extension { Record::Extensions(said) } else { Record::Function(said) };
+        self.telemetry.publish(&record, unix_ms);
+        self.observer.line(Line { origin, unix_ms, text: line });
     }
 
-    /// A line of the emulator's about the instance.
-    pub(crate) fn platform(&self, text: &str) {
-        self.observe(Origin::Platform, text);
+    /// Something that the platform says of the instance.
+    pub(crate) fn say(&self, record: &Record<'_>) {
+        self.say_to(None, record);
     }
 
-    fn observe(&self, origin: Origin, text: &str) {
-        self.observer.line(Line { origin, unix_ms: clock::unix_ms(), text });
+    /// Something that the platform says of one invocation.
+    pub(crate) fn say_of(&self, request_id: &str, record: &Record<'_>) {
+        self.say_to(Some(request_id), record);
     }
 
-    fn tails(&self) -> std::sync::MutexGuard<'_, Vec<(Arc<str>, Tail)>> {
+    fn say_to(&self, owner: Option<&str>, record: &Record<'_>) {
+        let unix_ms = clock::unix_ms();
+        self.telemetry.publish(record, unix_ms);
+        let written = match self.format {
+            LogFormat::Text => record.text(),
+            LogFormat::Json(least) => {
+                record.level().filter(|level| *level >= least).map(|_| record.json(unix_ms))
+            }
+        };
+        for text in written.iter().flat_map(|text| text.lines()) {
+            self.tails().push(owner, text);
+            self.observer.line(Line { origin: Origin::Platform, unix_ms, text });
+        }
+    }
+
+    fn tails(&self) -> MutexGuard<'_, Tails> {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tails {
+    /// A line of this invocation, or of all.
+    fn push(&mut self, owner: Option<&str>, line: &str) {
+        if self.under_way == 0 {
+            self.prelude.push(line);
+        }
+        let concerned = |candidate: &str| owner.is_none_or(|owner| owner == candidate);
+        self.kept
+            .iter_mut()
+            .filter(|(candidate, _)| concerned(candidate))
+            .for_each(|(_, tail)| tail.push(line));
     }
 }
 
@@ -147,6 +198,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SystemLogLevel;
 
     #[test]
     fn a_tail_is_the_last_four_kibibytes() {
@@ -161,15 +213,47 @@ mod tests {
         assert!(!bytes.starts_with(b"first"));
     }
 
+    const END: Record<'_> = Record::End { request_id: "a" };
+
+    fn text(logs: &Logs, id: &str) -> String {
+        String::from_utf8(BASE64.decode(logs.end(id).unwrap()).unwrap()).unwrap()
+    }
+
     #[test]
-    fn a_line_of_the_function_reaches_every_tail_and_one_of_the_emulator_only_its_own() {
-        let logs = Logs::new(Arc::new(NoObserver));
-        logs.keep_tail("a".into());
-        logs.keep_tail("b".into());
-        logs.invocation("a", "START a");
-        logs.function(Origin::Stdout, "hello");
-        let text = |id| String::from_utf8(BASE64.decode(logs.take_tail(id).unwrap()).unwrap()).unwrap();
-        assert_eq!((text("a").as_str(), text("b").as_str()), ("START a\nhello\n", "hello\n"));
-        assert_eq!(logs.take_tail("a"), None);
+    fn a_line_of_the_function_reaches_every_tail_and_one_of_an_invocation_only_its_own() {
+        let logs = Logs::new(Arc::new(NoObserver), LogFormat::Text);
+        logs.begin("a".into(), true);
+        logs.begin("b".into(), true);
+        logs.say_of("a", &END);
+        logs.written(Origin::Stdout, "hello");
+        assert_eq!(
+            (text(&logs, "a").as_str(), text(&logs, "b").as_str()),
+            ("END RequestId: a\nhello\n", "hello\n")
+        );
+        assert_eq!(logs.end("a"), None);
+    }
+
+    #[test]
+    fn the_first_tail_begins_with_what_the_init_wrote() {
+        let logs = Logs::new(Arc::new(NoObserver), LogFormat::Text);
+        logs.written(Origin::Stdout, "loading");
+        logs.begin("a".into(), true);
+        logs.say(&Record::Fault("for all"));
+        assert_eq!(text(&logs, "a"), "loading\nfor all\n");
+        logs.begin("b".into(), true);
+        assert_eq!(text(&logs, "b"), "");
+    }
+
+    #[test]
+    fn a_log_in_json_has_what_its_level_says() {
+        let logs = Logs::new(Arc::new(NoObserver), LogFormat::Json(SystemLogLevel::Info));
+        logs.begin("a".into(), true);
+        logs.say_of("a", &END);
+        logs.say_of(
+            "a",
+            &Record::Start { request_id: "a", function_arn: "arn", version: "1", tracing: None },
+        );
+        let record: serde_json::Value = serde_json::from_str(&text(&logs, "a")).unwrap();
+        assert_eq!(record["type"], "platform.start");
     }
 }

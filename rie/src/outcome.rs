@@ -7,8 +7,9 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::exit::Exit;
-use crate::extensions::Failure;
+use crate::extensions::{Failure, FailureKind};
 use crate::payload::Payload;
+use crate::platform::{Status, Verdict};
 use crate::stream::StreamError;
 
 /// Largest buffered response, in bytes: 6 MiB and a hundred for the envelope.
@@ -20,11 +21,76 @@ pub(crate) enum Outcome {
     /// The handler returned.
     Returned { content_type: Option<HeaderValue>, payload: Payload },
     /// The handler or its runtime reported an error: its own body is the answer.
-    Reported { content_type: Option<HeaderValue>, payload: Payload },
-    /// The response was streamed; it may have ended with an error of the runtime's own.
-    Streamed(Option<StreamError>),
+    Reported { error: Reported, content_type: Option<HeaderValue>, payload: Payload },
+    /// The response was streamed, so many bytes of it; it may have ended with an error of the runtime's own.
+    Streamed { error: Option<StreamError>, bytes: u64 },
     /// The handler never got to answer: the body is AWS's.
     Fault(Fault),
+}
+
+/// An error that the runtime reported, as records tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) error_type: Arc<str>,
+    pub(crate) stage: ReportedIn,
+}
+
+/// What the runtime was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReportedIn {
+    Init,
+    Invocation,
+}
+
+impl Reported {
+    /// In AWS's records only types of these two families have names of their own.
+    pub(crate) fn new(given: Option<&str>, stage: ReportedIn) -> Self {
+        let named = |given: &&str| {
+            ["Runtime.", "Function."].iter().any(|family| {
+                let name = given.split_once(family).map_or("", |(_, name)| name);
+                let mut letters = name.chars();
+                letters.next().is_some_and(|first| first.is_ascii_uppercase())
+                    && letters.next().is_some_and(|second| second.is_ascii_alphabetic())
+            })
+        };
+        Self { error_type: given.filter(named).unwrap_or("Runtime.Unknown").into(), stage }
+    }
+}
+
+impl Outcome {
+    /// What became of the runtime's part, for its record.
+    pub(crate) fn verdict_of_runtime(&self) -> Verdict<'_> {
+        match self {
+            Self::Reported { error, .. } => {
+                Verdict { status: Status::Error, error_type: Some(&error.error_type) }
+            }
+            Self::Streamed { error: Some(error), .. } => {
+                Verdict { status: Status::Error, error_type: error.error_type.to_str().ok() }
+            }
+            _ => self.verdict(),
+        }
+    }
+
+    /// What became of the whole, for REPORT: AWS counts an invocation that the function answered with an error
+    /// of its own as one that went well.
+    pub(crate) fn verdict(&self) -> Verdict<'_> {
+        match self {
+            Self::Fault(fault) => fault.kind.verdict(),
+            Self::Reported { error: Reported { error_type, stage: ReportedIn::Init }, .. } => {
+                Verdict { status: Status::Error, error_type: Some(error_type) }
+            }
+            Self::Reported { .. } | Self::Returned { .. } | Self::Streamed { .. } => Verdict::SUCCESS,
+        }
+    }
+
+    /// Of the response, as far as the function wrote it.
+    pub(crate) fn produced_bytes(&self) -> u64 {
+        match self {
+            Self::Returned { payload, .. } | Self::Reported { payload, .. } => payload.length(),
+            Self::Streamed { bytes, .. } => *bytes,
+            Self::Fault(_) => 0,
+        }
+    }
 }
 
 /// An end that the runtime did not report itself.
@@ -35,7 +101,7 @@ pub(crate) struct Fault {
 }
 
 /// The error type of a [`Fault`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     Exit,
     Timeout,
@@ -44,36 +110,41 @@ pub(crate) enum FaultKind {
     InvalidResponseMode,
     TruncatedResponse,
     Shutdown,
-    /// An extension crashed, or reported an error of this type.
-    Extension(Arc<str>),
+    OutOfMemory,
+    /// An extension ended, and the sandbox with it.
+    Extension(FailureKind),
 }
 
 impl FaultKind {
     /// As in `errorType`.
-    pub(crate) fn error_type(&self) -> &str {
+    pub(crate) fn error_type(self) -> &'static str {
         match self {
             Self::Exit => "Runtime.ExitError",
+            Self::OutOfMemory => "Runtime.OutOfMemory",
             Self::Timeout => "Sandbox.Timedout",
             Self::ResponseTooLarge => "Function.ResponseSizeTooLarge",
             Self::InvalidEntrypoint => "Runtime.InvalidEntrypoint",
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader",
             Self::TruncatedResponse => "Runtime.TruncatedResponse",
             Self::Shutdown => "Sandbox.Failure",
-            Self::Extension(error_type) => error_type,
+            Self::Extension(kind) => kind.error_type(),
         }
     }
 
-    /// As in the REPORT line; absent where AWS counts the invocation as one that the function answered.
-    pub(crate) fn status(&self) -> Option<&'static str> {
+    /// As in the REPORT line.
+    fn verdict(self) -> Verdict<'static> {
+        let error_type = Some(self.error_type());
         match self {
-            Self::Timeout => Some("timeout"),
-            Self::ResponseTooLarge => None,
+            Self::Timeout => Verdict { status: Status::Timeout, error_type: None },
+            // AWS counts it as one that the function answered.
+            Self::ResponseTooLarge => Verdict::SUCCESS,
             Self::Exit
+            | Self::OutOfMemory
             | Self::InvalidEntrypoint
             | Self::InvalidResponseMode
             | Self::TruncatedResponse
             | Self::Shutdown
-            | Self::Extension(_) => Some("error"),
+            | Self::Extension(_) => Verdict { status: Status::Error, error_type },
         }
     }
 }
@@ -82,6 +153,11 @@ impl Fault {
     /// The process ended before it answered.
     pub(crate) fn exit(request_id: &str, exit: Exit) -> Self {
         Self::of_request(FaultKind::Exit, request_id, exit)
+    }
+
+    /// The process was killed, since it used more memory than the function has.
+    pub(crate) fn out_of_memory(request_id: &str) -> Self {
+        Self::of_request(FaultKind::OutOfMemory, request_id, Exit::KILLED)
     }
 
     /// The function's timeout came first.
@@ -106,7 +182,7 @@ impl Fault {
 
     /// An extension ended, and the sandbox with it.
     pub(crate) fn extension(request_id: &str, failure: &Failure) -> Self {
-        Self::of_request(FaultKind::Extension(failure.error_type.clone()), request_id, &failure.message)
+        Self::of_request(FaultKind::Extension(failure.kind), request_id, &failure.message)
     }
 
     /// The response is over the limit.
@@ -130,14 +206,14 @@ impl Fault {
     }
 
     /// What the log says of it, above the END line.
-    pub(crate) fn lines(&self, request_id: &str) -> Vec<String> {
+    pub(crate) fn text(&self, request_id: &str) -> Option<String> {
         match &self.kind {
             FaultKind::Timeout => {
                 let what = self.message.rsplit_once("Error: ").map_or(&*self.message, |(_, what)| what);
-                vec![format!("{request_id} {what}")]
+                Some(format!("{request_id} {what}"))
             }
-            FaultKind::ResponseTooLarge => Vec::new(),
-            _ => vec![self.message.clone(), self.kind.error_type().to_owned()],
+            FaultKind::ResponseTooLarge => None,
+            kind => Some(format!("{}\n{}", self.message, kind.error_type())),
         }
     }
 
@@ -160,6 +236,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_errors_of_known_families_have_names_in_records() {
+        for (given, named) in [
+            (Some("Runtime.ImportModuleError"), "Runtime.ImportModuleError"),
+            (Some("Function.Own"), "Function.Own"),
+            (Some("Exception"), "Runtime.Unknown"),
+            (Some("Runtime.x"), "Runtime.Unknown"),
+            (None, "Runtime.Unknown"),
+        ] {
+            assert_eq!(&*Reported::new(given, ReportedIn::Init).error_type, named);
+        }
+    }
+
+    #[test]
     fn faults_have_the_bodies_that_aws_answers() {
         for (fault, body) in [
             (
@@ -169,6 +258,10 @@ mod tests {
             (
                 Fault::exit("id", Exit::Status(127)),
                 r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: id Error: Runtime exited with error: exit status 127"}"#,
+            ),
+            (
+                Fault::out_of_memory("id"),
+                r#"{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: id Error: Runtime exited with error: signal: killed"}"#,
             ),
             (
                 Fault::timeout("id", Duration::from_secs(1)),

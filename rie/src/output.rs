@@ -132,7 +132,7 @@ impl Stream {
     }
 
     fn pass_on(&self, logs: &Logs, line: &[u8]) {
-        logs.function(self.origin, &String::from_utf8_lossy(line));
+        logs.written(self.origin, &String::from_utf8_lossy(line));
     }
 }
 
@@ -141,6 +141,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::config::LogFormat;
     use crate::log::{Line, Observer};
 
     const BOTH: [Origin; 2] = [Origin::Stdout, Origin::Stderr];
@@ -157,7 +158,8 @@ mod tests {
     #[tokio::test]
     async fn draining_passes_on_whole_lines_and_the_beginning_of_one() {
         let seen = Arc::new(Seen::default());
-        let (output, mut writers) = Output::open(Arc::new(Logs::new(Arc::new(seen.clone()))), BOTH).unwrap();
+        let (output, mut writers) =
+            Output::open(Arc::new(Logs::new(Arc::new(seen.clone()), LogFormat::Text)), BOTH).unwrap();
         writers.stdout.write_all(b"one\n\ntwo\nth").unwrap();
         writers.stderr.write_all(b"bad \xff byte\n").unwrap();
         output.drain();
@@ -172,7 +174,8 @@ mod tests {
     #[tokio::test]
     async fn a_pump_ends_with_the_writers_and_passes_on_the_last_line() {
         let seen = Arc::new(Seen::default());
-        let (output, mut writers) = Output::open(Arc::new(Logs::new(Arc::new(seen.clone()))), BOTH).unwrap();
+        let (output, mut writers) =
+            Output::open(Arc::new(Logs::new(Arc::new(seen.clone()), LogFormat::Text)), BOTH).unwrap();
         writers.stdout.write_all(b"a\nlast").unwrap();
         drop(writers);
         Arc::new(output).pump().await;

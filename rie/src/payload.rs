@@ -65,6 +65,11 @@ impl Payload {
         }
     }
 
+    /// In bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// One copy of the whole, for the few who have to look into it.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         std::iter::once(&self.first).chain(&self.rest).flatten().copied().collect()

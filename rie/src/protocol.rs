@@ -128,12 +128,10 @@ fn order(
             context.ok_or(Refused::Malformed("X-Amz-Client-Context is not base64 of JSON"))?,
         );
     }
+    let id =
+        request_id.to_str().map_err(|_| Refused::Malformed("Lambda-Runtime-Aws-Request-Id is not text"))?;
     Ok(Order {
-        id: request_id
-            .to_str()
-            .map_err(|_| Refused::Malformed("Lambda-Runtime-Aws-Request-Id is not text"))?
-            .into(),
-        event: Arc::new(Event { headers: event, payload }),
+        event: Arc::new(Event { id: id.into(), headers: event, payload }),
         timeout,
         response_mode: response_mode(headers)?,
         wants_tail: headers.get(AMZ_LOG_TYPE).is_some_and(|log_type| log_type == "Tail"),
@@ -208,9 +206,9 @@ fn respond(request_id: HeaderValue, answer: Answer) -> Response<Reply> {
 fn whole(outcome: Outcome, log_tail: Option<String>, health: Health) -> Response<Reply> {
     let (content_type, payload, failed) = match outcome {
         Outcome::Returned { content_type, payload } => (content_type, payload, None),
-        Outcome::Reported { content_type, payload } => (content_type, payload, Some("Unhandled")),
+        Outcome::Reported { content_type, payload, .. } => (content_type, payload, Some("Unhandled")),
         Outcome::Fault(fault) => (None, fault.body().into(), Some("Unhandled")),
-        Outcome::Streamed(_) => (None, Payload::default(), None),
+        Outcome::Streamed { .. } => (None, Payload::default(), None),
     };
     let mut response = Response::new(Reply::Whole(payload));
     let headers = response.headers_mut();

@@ -11,20 +11,20 @@ use serde::Deserialize;
 use crate::emulator::{self, Emulator};
 use crate::extension_api;
 use crate::invocation::ResponseMode;
-use crate::outcome::{Fault, MAX_RESPONSE, Outcome};
+use crate::outcome::{Fault, MAX_RESPONSE, Outcome, Reported, ReportedIn};
 use crate::payload::{Payload, ReadError};
 use crate::sandbox::{Next, OutOfOrder};
 use crate::server::{self, Reply};
 use crate::socket::Hold;
 use crate::stream::{ERROR_TYPE, Fate, StreamError};
+use crate::telemetry_api;
 
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 
-/// The calls that there are. Those of `restore` only exist where snapshots are.
+/// The calls that there are. Those of `restore` only exist where snapshots are: elsewhere AWS's own emulator
+/// (1.170) answers them, as it answers any path that it does not know, with 404.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'a> {
-    /// A subscription to what there is not, by the name of its API.
-    Unsupported(&'static str),
     Ping,
     Next,
     Response(&'a str),
@@ -34,11 +34,6 @@ enum Route<'a> {
 
 impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
-        match path {
-            "/2022-07-01/telemetry" => return Some(Self::Unsupported("Telemetry")),
-            "/2020-08-15/logs" => return Some(Self::Unsupported("Logs")),
-            _ => {}
-        }
         let path = path.strip_prefix("/2018-06-01/")?;
         if let Some(invocation) = path.strip_prefix("runtime/invocation/") {
             return match invocation.split_once('/') {
@@ -57,7 +52,6 @@ impl<'a> Route<'a> {
 
     fn method(self) -> Method {
         match self {
-            Self::Unsupported(_) => Method::PUT,
             Self::Ping | Self::Next => Method::GET,
             Self::Response(_) | Self::Error(_) | Self::InitError => Method::POST,
         }
@@ -84,12 +78,12 @@ pub(crate) async fn answer(
     {
         return Ok(extension_api::answer(&caller.emulator, route, &head.headers, body).await);
     }
+    if let Some(api) = telemetry_api::route(head.uri.path()).filter(|_| head.method == telemetry_api::METHOD)
+    {
+        return Ok(telemetry_api::answer(&caller.emulator, api, &head.headers, body).await);
+    }
     Ok(match Route::of(head.uri.path()) {
         Some(route) if head.method == route.method() => match route {
-            Route::Unsupported(api) => {
-                discard(body).await;
-                unsupported(api)
-            }
             Route::Ping => Response::new(Reply::Whole("pong".into())),
             Route::Next => caller.next().await,
             Route::Response(id) => caller.response(id, &head.headers, body).await,
@@ -120,6 +114,7 @@ impl Caller {
             },
             Err(out_of_order) => return refuse(out_of_order, "Ready"),
         };
+        self.emulator.announce(&event.id);
         let mut response = Response::new(Reply::Whole(event.payload.clone()));
         response.headers_mut().clone_from(&event.headers);
         response
@@ -167,7 +162,8 @@ impl Caller {
         match Payload::read(body, MAX_RESPONSE).await {
             Ok(payload) => {
                 let content_type = headers.get(CONTENT_TYPE).cloned();
-                response.finish(Outcome::Reported { content_type, payload });
+                let error = ReportedError::of(headers, &payload).named(ReportedIn::Invocation);
+                response.finish(Outcome::Reported { error, content_type, payload });
                 accepted()
             }
             Err(ReadError::TooLarge) => {
@@ -185,12 +181,15 @@ impl Caller {
             Err(ReadError::TooLarge) => "{}".into(),
             Err(ReadError::Truncated) => return truncated(),
         };
-        let reason = reason(headers, &payload);
+        let reported_error = ReportedError::of(headers, &payload);
+        let reason = reported_error.reason();
+        let error = reported_error.named(ReportedIn::Init);
         let reported = || Outcome::Reported {
+            error: error.clone(),
             content_type: headers.get(CONTENT_TYPE).cloned(),
             payload: payload.clone(),
         };
-        match self.emulator.init_failed(self.generation, reported, &reason) {
+        match self.emulator.init_failed(self.generation, reported, &reason, error.error_type.clone()) {
             Ok(()) => accepted(),
             Err(out_of_order) => refuse(out_of_order, "InitError"),
         }
@@ -207,7 +206,11 @@ async fn whole(
         Ok((payload, trailers)) => {
             response.finish(match StreamError::of_trailers(&trailers) {
                 None => Outcome::Returned { content_type, payload },
-                Some(error) => Outcome::Reported { content_type: None, payload: error.json() },
+                Some(error) => Outcome::Reported {
+                    error: Reported::new(error.error_type.to_str().ok(), ReportedIn::Invocation),
+                    content_type: None,
+                    payload: error.json(),
+                },
             });
             accepted()
         }
@@ -232,7 +235,7 @@ async fn stream(
             response.caller_left();
             let read = Payload::read_with_trailers(rest, 0).await;
             let error = read.ok().and_then(|(_, trailers)| StreamError::of_trailers(&trailers));
-            response.finish(Outcome::Streamed(error));
+            response.finish(Outcome::Streamed { error, bytes: 0 });
             accepted()
         }
         Ok(Fate::TooLarge(rest)) => {
@@ -244,33 +247,38 @@ async fn stream(
 }
 
 /// What a runtime reports, as far as people want to read it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReportedError {
+    #[serde(skip)]
+    header: Option<String>,
     error_type: Option<String>,
     error_message: Option<String>,
 }
 
-fn reason(headers: &HeaderMap, payload: &Payload) -> String {
-    let from_header = || headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()).map(str::to_owned);
-    let reported = serde_json::from_slice::<ReportedError>(&payload.to_vec()).ok();
-    let (error_type, message) =
-        reported.map_or((None, None), |error| (error.error_type, error.error_message));
-    match (error_type.or_else(from_header), message) {
-        (Some(error_type), Some(message)) => format!("{error_type}: {message}"),
-        (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => "the runtime reported an error and did not say which".to_owned(),
+impl ReportedError {
+    fn of(headers: &HeaderMap, payload: &Payload) -> Self {
+        let header = headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok()).map(str::to_owned);
+        let body = serde_json::from_slice(&payload.to_vec()).unwrap_or_default();
+        Self { header, ..body }
+    }
+
+    fn reason(&self) -> String {
+        match (self.error_type.as_ref().or(self.header.as_ref()), &self.error_message) {
+            (Some(error_type), Some(message)) => format!("{error_type}: {message}"),
+            (Some(only), None) | (None, Some(only)) => only.clone(),
+            (None, None) => "the runtime reported an error and did not say which".to_owned(),
+        }
+    }
+
+    /// As records name it: by the header first, which is meant for them.
+    fn named(&self, stage: ReportedIn) -> Reported {
+        Reported::new(self.header.as_deref().or(self.error_type.as_deref()), stage)
     }
 }
 
 fn accepted() -> Response<Reply> {
     server::json(StatusCode::ACCEPTED, "{\"status\":\"OK\"}\n")
-}
-
-/// The word of AWS's own emulator: an extension that would subscribe goes on without.
-fn unsupported(api: &str) -> Response<Reply> {
-    let message = format!("{api} API is not supported");
-    server::error(StatusCode::ACCEPTED, &format!("{api}.NotSupported"), &message)
 }
 
 fn too_large(limit: u64) -> Response<Reply> {
@@ -310,8 +318,6 @@ mod tests {
             ("/2018-06-01/runtime/invocation/a-b/error", Some(Route::Error("a-b"))),
             ("/2018-06-01/runtime/init/error", Some(Route::InitError)),
             ("/2018-06-01/ping", Some(Route::Ping)),
-            ("/2022-07-01/telemetry", Some(Route::Unsupported("Telemetry"))),
-            ("/2020-08-15/logs", Some(Route::Unsupported("Logs"))),
             ("/2018-06-01/runtime/invocation//error", None),
             ("/2018-06-01/runtime/invocation/a/b/error", None),
             ("/2018-06-01/runtime/restore/next", None),
@@ -331,7 +337,7 @@ mod tests {
             (&typed, "not json", "Runtime.Unknown"),
             (&none, "", "the runtime reported an error and did not say which"),
         ] {
-            assert_eq!(reason(headers, &body.into()), expected);
+            assert_eq!(ReportedError::of(headers, &body.into()).reason(), expected);
         }
     }
 }

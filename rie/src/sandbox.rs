@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock::Instant;
+use crate::emulator::Standstill;
 use crate::extension_api;
 use crate::extensions::Extensions;
-use crate::init::{Init, InitOutcome};
+use crate::init::{InitEnd, InitOutcome};
 use crate::invocation::{Answer, Caller, Event, Invocation, ProcessEnd, ResponseMode};
 use crate::outcome::{Fault, Outcome};
+use crate::platform::InitPhase;
 use crate::stream::Ending;
 
 /// Why an invocation was not accepted.
@@ -70,9 +72,14 @@ pub(crate) struct Sandbox {
     /// The id that was answered last: to answer it again is a mistake of its own.
     answered: Option<Arc<str>>,
     pub(crate) extensions: Extensions,
-    init: InitPhase,
+    pub(crate) standstill: Standstill,
+    /// Since when there is nothing to do, and everybody waits for something.
+    resting: Option<Instant>,
+    first_init: FirstInit,
     /// When to stop waiting for what is under way, once the instance is told to end.
     closing: Option<Instant>,
+    /// When a runtime that was asked to end must have done so.
+    ending: Option<Instant>,
     /// When the supervisor looks again by itself.
     armed: Option<Instant>,
 }
@@ -124,7 +131,7 @@ enum Stage {
 
 /// The init phase of the instance, as opposed to the init of later processes.
 #[derive(Debug)]
-enum InitPhase {
+enum FirstInit {
     Pending,
     /// It ended well, and no REPORT line has said so yet.
     Unreported(Duration),
@@ -134,6 +141,8 @@ enum InitPhase {
 impl Sandbox {
     /// What extensions get of the shutdown's time, at least: 70 % of two seconds, as on AWS.
     const RESERVE: Duration = Duration::from_millis(1400);
+    /// What a runtime without external extensions is given to end, at most, as on AWS.
+    const RUNTIME_LIMIT: Duration = Duration::from_millis(500);
     /// How long a runtime that reported a failed init is given to end by itself.
     const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -148,8 +157,11 @@ impl Sandbox {
             pollers: VecDeque::new(),
             answered: None,
             extensions: Extensions::default(),
-            init: InitPhase::Pending,
+            standstill: Standstill::default(),
+            resting: None,
+            first_init: FirstInit::Pending,
             closing: None,
+            ending: None,
             armed: None,
         }
     }
@@ -177,18 +189,23 @@ impl Sandbox {
     /// Takes an invocation on, after [`admits`](Self::admits) said so. Returns whether the supervisor must be
     /// woken: it sleeps on what it knew when it last looked.
     pub(crate) fn accept(&mut self, mut invocation: Invocation) -> bool {
-        if let InitPhase::Unreported(duration) = self.init {
+        if let FirstInit::Unreported(duration) = self.first_init {
             invocation.init = Some(duration);
-            self.init = InitPhase::Over;
+            self.first_init = FirstInit::Over;
         }
         let deadline = invocation.deadline();
+        self.resting = None;
         self.waiting.push_back(invocation);
         self.deliver();
         matches!(self.phase, Phase::Down(_)) || self.armed.is_none_or(|armed| deadline < armed)
     }
 
     /// The runtime asks for an invocation. The first time that ends its init.
-    pub(crate) fn next(&mut self, now: Instant, generation: u64) -> Result<(Next, Option<Init>), OutOfOrder> {
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        generation: u64,
+    ) -> Result<(Next, Option<InitEnd>), OutOfOrder> {
         if generation != self.generation {
             return Err(OutOfOrder::State("Ended"));
         }
@@ -222,16 +239,32 @@ impl Sandbox {
     }
 
     /// The runtime or an extension asks for what is next: the init may be over, or the invocation before.
-    pub(crate) fn advance(&mut self, now: Instant) -> Option<Init> {
+    pub(crate) fn advance(&mut self, now: Instant) -> Option<InitEnd> {
         let init = match self.phase {
             Phase::Starting { since } if !self.pollers.is_empty() && self.extensions.are_ready() => {
                 self.phase = Phase::Serving(Restart::OnDemand);
-                self.init_ended(now, since, InitOutcome::Ready)
+                Some(self.init_ended(now, since, InitOutcome::Ready, None))
             }
             _ => None,
         };
         self.deliver();
+        self.resting = self.is_at_rest().then_some(now);
         init
+    }
+
+    /// Since when the processes have had nothing to do, if they have not.
+    pub(crate) fn resting_since(&self) -> Option<Instant> {
+        self.resting.filter(|_| self.is_at_rest() && self.closing.is_none())
+    }
+
+    /// Where several invocations run at once, Lambda freezes nothing.
+    fn is_at_rest(&self) -> bool {
+        self.slots == 1
+            && matches!(self.phase, Phase::Serving(_))
+            && self.running.is_empty()
+            && self.waiting.is_empty()
+            && self.extensions.are_ready()
+            && self.pollers.iter().any(|poller| !poller.is_closed())
     }
 
     /// Why extensions are told to end, in AWS's words.
@@ -243,14 +276,27 @@ impl Sandbox {
         }
     }
 
+    /// The invocation's first appearance in the log, if this is it.
+    pub(crate) fn announce(&mut self, id: &str) -> Option<Arc<Event>> {
+        let running = self.running.iter_mut().find(|running| *running.invocation.id == *id)?;
+        let announced = std::mem::replace(&mut running.invocation.announced, true);
+        (!announced).then(|| running.invocation.event.clone())
+    }
+
     /// The runtime begins to answer.
-    pub(crate) fn begin_response(&mut self, generation: u64, id: &str) -> Result<(), OutOfOrder> {
+    pub(crate) fn begin_response(
+        &mut self,
+        now: Instant,
+        generation: u64,
+        id: &str,
+    ) -> Result<(), OutOfOrder> {
         let state = self.state_name();
         let answered = self.answered.as_deref() == Some(id);
         match self.running.iter_mut().find(|running| *running.invocation.id == *id) {
             _ if generation != self.generation => Err(OutOfOrder::UnknownId),
             Some(running) if running.stage == Stage::Delivered => {
                 running.stage = Stage::Responding;
+                running.invocation.responding = Some(now);
                 Ok(())
             }
             Some(_) => Err(OutOfOrder::State("InvocationResponse")),
@@ -314,7 +360,8 @@ impl Sandbox {
         generation: u64,
         reported: impl Fn() -> Outcome,
         reason: &str,
-    ) -> Result<(Ended, Option<Init>), OutOfOrder> {
+        error_type: Arc<str>,
+    ) -> Result<(Ended, InitEnd), OutOfOrder> {
         let Phase::Starting { since } = self.phase else { return Err(OutOfOrder::State(self.state_name())) };
         if !self.pollers.is_empty() {
             return Err(OutOfOrder::State(self.state_name()));
@@ -324,7 +371,8 @@ impl Sandbox {
         }
         self.phase =
             Phase::Retiring { end: Retirement::At(now + Self::LAST_WORDS), restart: Restart::OnDemand };
-        let init = self.init_ended(now, since, InitOutcome::Failed { reason: reason.to_owned() });
+        let outcome = InitOutcome::Failed { reason: reason.to_owned() };
+        let init = self.init_ended(now, since, outcome, Some(error_type));
         Ok((self.waiting.drain(..).map(|invocation| (invocation, reported())).collect(), init))
     }
 
@@ -337,7 +385,7 @@ impl Sandbox {
     }
 
     /// The process is gone, or could not be started.
-    pub(crate) fn gone(&mut self, now: Instant, end: &ProcessEnd) -> (Ended, Option<Init>) {
+    pub(crate) fn gone(&mut self, now: Instant, end: &ProcessEnd) -> (Ended, Option<InitEnd>) {
         let mut ended: Ended = Vec::new();
         let mut init = None;
         let failed = self.extensions.failure().cloned().map(ProcessEnd::Extension);
@@ -346,7 +394,8 @@ impl Sandbox {
         let restart = match self.phase {
             Phase::Starting { since } => {
                 ended.extend(self.waiting.drain(..).map(|invocation| invocation.ended_by(end)));
-                init = self.init_ended(now, since, InitOutcome::Failed { reason: end.to_string() });
+                let outcome = InitOutcome::Failed { reason: end.to_string() };
+                init = Some(self.init_ended(now, since, outcome, Some(end.error_type().into())));
                 Restart::OnDemand
             }
             Phase::Serving(restart) | Phase::Retiring { restart, .. } | Phase::Down(restart) => restart,
@@ -363,9 +412,9 @@ impl Sandbox {
     }
 
     /// Ends what is overdue, and says what the supervisor is to do.
-    pub(crate) fn step(&mut self, now: Instant) -> (Step, Ended, Option<Init>) {
-        let ended = self.expire(now);
-        let init = self.expire_init(now);
+    pub(crate) fn step(&mut self, now: Instant) -> (Step, Ended, Option<InitEnd>) {
+        let (ended, init) = self.expire(now);
+        let init = init.or_else(|| self.expire_init(now));
         let (step, refused) = self.next_step(now);
         self.armed = if let Step::Wait(until) = step { until } else { None };
         (step, ended.into_iter().chain(refused).collect(), init)
@@ -400,7 +449,7 @@ impl Sandbox {
             }
             _ if self.extensions.failure().is_some() => (Step::Kill, Vec::new()),
             (_, Some(deadline)) if now >= deadline => (Step::Kill, Vec::new()),
-            (_, Some(deadline)) if idle => (Step::Terminate(deadline), Vec::new()),
+            (_, Some(deadline)) if idle => (self.end_runtime(now, deadline), Vec::new()),
             (Phase::Retiring { end: Retirement::WhenIdle, .. }, _) if self.running.is_empty() => {
                 (Step::Kill, Vec::new())
             }
@@ -409,6 +458,13 @@ impl Sandbox {
             }
             _ => (Step::Wait(self.next_deadline()), Vec::new()),
         }
+    }
+
+    /// What is done about a process that has nothing to do and is to end by `deadline`.
+    fn end_runtime(&mut self, now: Instant, deadline: Instant) -> Step {
+        let limit = *self.ending.get_or_insert(now + Self::RUNTIME_LIMIT);
+        let deadline = if self.extensions.has_external() { deadline } else { deadline.min(limit) };
+        if now >= deadline { Step::Kill } else { Step::Terminate(deadline) }
     }
 
     /// The earliest point in time at which [`step`](Self::step) would do something.
@@ -435,47 +491,58 @@ impl Sandbox {
     }
 
     /// Ends the invocations that are overdue, and with them the process that does not get on with them.
-    fn expire(&mut self, now: Instant) -> Ended {
+    fn expire(&mut self, now: Instant) -> (Ended, Option<InitEnd>) {
         let overdue = |invocation: &Invocation| invocation.deadline() <= now;
         let stuck = self.running.is_empty() && self.extensions.overdue_at().is_some_and(|time| time <= now);
         if !stuck && !self.invocations().any(overdue) {
-            return Vec::new();
+            return (Vec::new(), None);
         }
         let (late, waiting) = std::mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(overdue);
         self.waiting = waiting.into();
         let running = self.running.extract_if(.., |running| overdue(&running.invocation));
         let late: Vec<_> = running.map(|running| running.invocation).chain(late).collect();
-        let restart = match self.phase {
-            Phase::Starting { .. } => Some(Restart::OnDemand),
-            Phase::Serving(_) => Some(Restart::AtOnce),
-            Phase::Down(_) | Phase::Retiring { .. } | Phase::Ended => None,
+        let (restart, init) = match self.phase {
+            Phase::Starting { since } => {
+                (Some(Restart::OnDemand), Some(self.init_ended(now, since, InitOutcome::TimedOut, None)))
+            }
+            Phase::Serving(_) => (Some(Restart::AtOnce), None),
+            Phase::Down(_) | Phase::Retiring { .. } | Phase::Ended => (None, None),
         };
         if let Some(restart) = restart {
             self.phase = Phase::Retiring { end: Retirement::WhenIdle, restart };
         }
-        late.into_iter().map(Invocation::timed_out).collect()
+        (late.into_iter().map(Invocation::timed_out).collect(), init)
     }
 
     /// The init phase has a limit of its own, until an invocation waits for it.
-    fn expire_init(&mut self, now: Instant) -> Option<Init> {
+    fn expire_init(&mut self, now: Instant) -> Option<InitEnd> {
         let Phase::Starting { since } = self.phase else { return None };
         if !self.waiting.is_empty() || now < since + self.init_limit {
             return None;
         }
         self.phase = Phase::Retiring { end: Retirement::WhenIdle, restart: Restart::OnDemand };
-        self.init_ended(now, since, InitOutcome::TimedOut)
+        Some(self.init_ended(now, since, InitOutcome::TimedOut, None))
     }
 
-    /// `Some` only for the init phase of the instance.
-    fn init_ended(&mut self, now: Instant, since: Instant, outcome: InitOutcome) -> Option<Init> {
-        let duration = now.saturating_duration_since(since);
-        if !matches!(self.init, InitPhase::Pending) {
-            return None;
+    fn init_ended(
+        &mut self,
+        now: Instant,
+        since: Instant,
+        outcome: InitOutcome,
+        error_type: Option<Arc<str>>,
+    ) -> InitEnd {
+        let (duration, phase) = (now.saturating_duration_since(since), self.init_phase());
+        if phase == InitPhase::Init {
+            // An invocation that waits for it has it in its own duration.
+            let unreported = outcome == InitOutcome::Ready && self.waiting.is_empty();
+            self.first_init = if unreported { FirstInit::Unreported(duration) } else { FirstInit::Over };
         }
-        // An invocation that waits for it has it in its own duration.
-        let unreported = outcome == InitOutcome::Ready && self.waiting.is_empty();
-        self.init = if unreported { InitPhase::Unreported(duration) } else { InitPhase::Over };
-        Some(Init { outcome, duration })
+        InitEnd { phase, outcome, duration, error_type }
+    }
+
+    /// Which init it is that goes on, or that would be next.
+    pub(crate) fn init_phase(&self) -> InitPhase {
+        if matches!(self.first_init, FirstInit::Pending) { InitPhase::Init } else { InitPhase::Invoke }
     }
 
     /// Brings those who wait and those who ask together. A poller that has hung up is passed over.

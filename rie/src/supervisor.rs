@@ -1,10 +1,11 @@
 //! The one task that owns the process: it starts it, watches it, ends it and starts it again.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::time::{sleep_until, timeout};
 
@@ -14,7 +15,7 @@ use crate::emulator::{Emulator, Probe};
 use crate::exit::Exit;
 use crate::invocation::ProcessEnd;
 use crate::log::Origin;
-use crate::memory::MemoryWatch;
+use crate::memory::{KernelKills, MemoryWatch};
 use crate::process::companions::{self, Companions};
 use crate::process::usage::Meter;
 use crate::process::{Group, Process};
@@ -35,6 +36,9 @@ pub(crate) struct Supervisor {
 /// How long the connections of a dead process may take to be read to their end. Only a process that left the
 /// group can hold one open.
 const LAST_BYTES: Duration = Duration::from_millis(100);
+
+/// How long the extensions are given to take the last records before they are told to end.
+const LAST_RECORDS: Duration = Duration::from_millis(200);
 
 impl Supervisor {
     /// Ends when the instance ends.
@@ -58,6 +62,7 @@ impl Supervisor {
         let end = self.run_beside(&mut companions, extensions).await;
         let reason = self.emulator.shutdown_reason();
         self.emulator.gone(&end);
+        self.emulator.logs.telemetry.flush(LAST_RECORDS).await;
         let (told, deadline) = self.emulator.shut_extensions_down(reason);
         companions.end(&told, deadline, |group, _| self.emulator.companion_ended(group)).await;
     }
@@ -70,16 +75,16 @@ impl Supervisor {
     ) -> ProcessEnd {
         for (name, path) in extensions {
             let (logs, address) = (self.emulator.logs.clone(), self.emulator.runtime_api);
-            match companions.start(name.clone(), path, &self.program, address, logs).await {
+            match companions.start(name.clone(), path.clone(), &self.program, address, logs).await {
                 Ok(group) => self.emulator.companion_started(group),
-                Err(error) => self.emulator.extension_not_started(&name, &error.to_string()),
+                Err(error) => self.emulator.extension_not_started(&name, cannot_start(&path, &error)),
             }
         }
         if !self.registered(companions).await {
             return ProcessEnd::NotStarted("the extensions did not get so far as to register".to_owned());
         }
         match self.start().await {
-            Ok((process, probe)) => ProcessEnd::Exited(self.watch(process, &probe, companions).await),
+            Ok((process, probe)) => self.watch(process, &probe, companions).await,
             Err(error) => ProcessEnd::NotStarted(self.not_started(&error)),
         }
     }
@@ -113,23 +118,19 @@ impl Supervisor {
         Ok((process, probe))
     }
 
-    /// In the words of AWS, whose supervisor is a Go program.
     fn not_started(&self, error: &io::Error) -> String {
-        let path = self.program.path.display();
-        match error.kind() {
-            io::ErrorKind::NotFound if !self.program.path.exists() => {
-                format!("Couldn't find valid bootstrap(s): [{path}]")
-            }
-            io::ErrorKind::NotFound => format!("fork/exec {path}: no such file or directory"),
-            io::ErrorKind::PermissionDenied => format!("fork/exec {path}: permission denied"),
-            _ => format!("fork/exec {path}: {error}"),
+        let path = &self.program.path;
+        if error.kind() == io::ErrorKind::NotFound && !path.exists() {
+            return format!("Couldn't find valid bootstrap(s): [{}]", path.display());
         }
+        cannot_start(path, error)
     }
 
     /// Until the process is gone, and what it sent before has arrived.
-    async fn watch(&self, mut process: Process, probe: &Probe, companions: &mut Companions) -> Exit {
+    async fn watch(&self, mut process: Process, probe: &Probe, companions: &mut Companions) -> ProcessEnd {
         let mut asked = Asked::Nothing;
         let mut memory = MemoryWatch::new(self.memory_limit, probe.meter.clone());
+        let mut kernel = KernelKills::watch();
         let exit = loop {
             let until = match self.emulator.step() {
                 Step::Wait(until) => until,
@@ -154,8 +155,9 @@ impl Supervisor {
         };
         // A response that was sent with the last breath counts.
         drop(timeout(LAST_BYTES, self.connections.all_closed()).await);
-        self.emulator.logs.observer().process_ended(exit, asked == Asked::ToFree);
-        exit
+        let out_of_memory = asked == Asked::ToFree || exit == Exit::KILLED && kernel.again();
+        self.emulator.logs.observer().process_ended(process.group().id(), exit, out_of_memory);
+        if out_of_memory { ProcessEnd::OutOfMemory } else { ProcessEnd::Exited(exit) }
     }
 
     async fn rest(&self, until: Option<Instant>) {
@@ -169,6 +171,19 @@ impl Supervisor {
             () = self.emulator.changed() => {}
             () = alarm => {}
         }
+    }
+}
+
+/// In the words of AWS, whose supervisor is a Go program.
+fn cannot_start(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("fork/exec {path}: no such file or directory"),
+        io::ErrorKind::PermissionDenied => format!("fork/exec {path}: permission denied"),
+        _ if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
+            format!("fork/exec {path}: exec format error")
+        }
+        _ => format!("fork/exec {path}: {error}"),
     }
 }
 

@@ -8,7 +8,6 @@ mod load;
 mod nginx;
 mod rie;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use hearth_tests::{Problem, Result};
@@ -31,11 +30,15 @@ fn run() -> Result<()> {
         ["invoke", "--json"] => print(&invoke::measure()?.json()),
         ["docker", socket] => print(&docker::measure(socket)?.table()),
         ["docker", socket, "--json"] => print(&docker::measure(socket)?.json()),
-        ["rie", ours, theirs] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.table()),
-        ["rie", ours, theirs, "--json"] => print(&rie::measure(Path::new(ours), Path::new(theirs))?.json()),
+        ["rie", ours, theirs, function] => {
+            print(&rie::measure(ours.as_ref(), theirs.as_ref(), function.as_ref())?.table());
+        }
+        ["rie", ours, theirs, function, "--json"] => {
+            print(&rie::measure(ours.as_ref(), theirs.as_ref(), function.as_ref())?.json());
+        }
         _ => {
             return Err(Problem::new(
-                "usage: hearth-bench invoke | rie OURS THEIRS | docker SOCKET [--json]",
+                "usage: hearth-bench invoke | rie OURS THEIRS FUNCTION | docker SOCKET [--json]",
             ));
         }
     }

@@ -1,12 +1,11 @@
 //! Hearth's emulator against AWS's: the same function, the same events, one connection.
 //!
-//! The function speaks the Runtime API over a bare socket and answers with its event, so that what differs is the
-//! emulator. The two take turns in short rounds, as in the benchmark of the warm path.
+//! The function is an echo on the official crate `lambda_runtime`. The two take turns in short rounds, as in the
+//! benchmark of the warm path.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -33,36 +32,6 @@ const MOST_OF_WARM: f64 = 0.5;
 const MOST_OF_MEMORY: f64 = 0.5;
 const MOST_OF_COLD: f64 = 1.0;
 
-const FUNCTION: &str = r#"#!/usr/bin/env python3
-import os, re, socket
-
-host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].rsplit(":", 1)
-api = socket.create_connection((host, int(port)))
-api.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
-ID = re.compile(rb"\r\nlambda-runtime-aws-request-id: *([^\r]+)", re.I)
-
-def exchange(request):
-    api.sendall(request)
-    answer = b""
-    while True:
-        received = api.recv(65536)
-        if not received:
-            raise SystemExit(0)
-        answer += received
-        head, end, body = answer.partition(b"\r\n\r\n")
-        length = LENGTH.search(head)
-        if length and len(body) >= int(length[1]):
-            return head, body
-        if end and not length and body.endswith(b"0\r\n\r\n"):
-            return head, body.split(b"\r\n")[1]
-
-while True:
-    head, event = exchange(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: api\r\n\r\n")
-    path = b"/2018-06-01/runtime/invocation/%s/response" % ID.search(head)[1]
-    exchange(b"POST %s HTTP/1.1\r\nHost: api\r\nContent-Length: %d\r\n\r\n%s" % (path, len(event), event))
-"#;
-
 /// What was measured of one emulator.
 #[derive(Debug)]
 struct Column {
@@ -78,12 +47,8 @@ pub(crate) struct Comparison {
     theirs: Column,
 }
 
-/// Measures both emulators, which are given as executables.
-pub(crate) fn measure(ours: &Path, theirs: &Path) -> Result<Comparison> {
-    let folder = tempfile::tempdir().explain("cannot make a folder")?;
-    let function = folder.path().join("bootstrap");
-    fs::write(&function, FUNCTION).explain("cannot write the function")?;
-    fs::set_permissions(&function, fs::Permissions::from_mode(0o755)).explain("cannot allow to run it")?;
+/// Measures both emulators around a function that answers with its event. All are given as executables.
+pub(crate) fn measure(ours: &Path, theirs: &Path, function: &Path) -> Result<Comparison> {
     let emulators = [ours, theirs];
     let [mut cold, mut warm, mut memory]: [[Vec<f64>; 2]; 3] = Default::default();
     for round in 0..ROUNDS {
@@ -91,7 +56,7 @@ pub(crate) fn measure(ours: &Path, theirs: &Path) -> Result<Comparison> {
         // Each round begins with the other one.
         for index in [round % 2, (round + 1) % 2] {
             let starting = Stopwatch::start();
-            let emulator = Emulator::start(emulators[index], &function)?;
+            let emulator = Emulator::start(emulators[index], function)?;
             emulator.first_answer()?;
             cold[index].push(starting.elapsed().as_secs_f64() * 1e3);
             let lane = [Lane::post(&emulator.address, INVOKE, &[], EVENT)];
@@ -112,7 +77,7 @@ impl Comparison {
     /// For people.
     pub(crate) fn table(&self) -> String {
         let title = format!(
-            "An echo in Python behind either emulator ({} byte event, 1 connection, {ROUNDS} rounds of {} s, medians)",
+            "An echo in Rust behind either emulator ({} byte event, 1 connection, {ROUNDS} rounds of {} s, medians)",
             EVENT.len(),
             CELL.as_secs()
         );

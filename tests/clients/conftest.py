@@ -10,7 +10,7 @@ from hearth import wait_for_file
 
 
 def pytest_configure():
-    for name in ("HEARTH_BIN", "HEARTH_PLUGIN_PATH"):
+    for name in ("HEARTH_BIN", "HEARTH_PLUGIN_PATH", "HEARTH_TEST_FUNCTIONS"):
         if not os.environ.get(name):
             pytest.exit(f"{name} is not set; run these tests with: cargo xtask test e2e", returncode=4)
 

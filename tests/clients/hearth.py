@@ -124,17 +124,8 @@ def refusal(client, operation, **parameters):
     raise AssertionError(f"{operation} was granted: {answer}")
 
 
-class Invocation:
-    """What an invocation was answered with."""
-
-    def __init__(self, response):
-        self.status = response["StatusCode"]
-        self.error = response.get("FunctionError")
-        self.version = response.get("ExecutedVersion")
-        self.payload = response["Payload"].read()
-        self.request_id = response["ResponseMetadata"]["RequestId"]
-        self.headers = response["ResponseMetadata"]["HTTPHeaders"]
-        self.log = base64.b64decode(response["LogResult"]).decode() if "LogResult" in response else None
+class Invoked:
+    """An invocation's answer: the `payload` and the `log`, and what can be read in them."""
 
     @property
     def json(self):
@@ -146,6 +137,19 @@ class Invocation:
 
     def __repr__(self):
         return f"{self.status} {self.error} {self.payload[:2000]!r}"
+
+
+class Invocation(Invoked):
+    """What an invocation was answered with by a host."""
+
+    def __init__(self, response):
+        self.status = response["StatusCode"]
+        self.error = response.get("FunctionError")
+        self.version = response.get("ExecutedVersion")
+        self.payload = response["Payload"].read()
+        self.request_id = response["ResponseMetadata"]["RequestId"]
+        self.headers = response["ResponseMetadata"]["HTTPHeaders"]
+        self.log = base64.b64decode(response["LogResult"]).decode() if "LogResult" in response else None
 
 
 class Function:
@@ -174,6 +178,39 @@ class Function:
         wait(self.client, "function_updated_v2", self.name)
 
 
+class Stream:
+    """A response that is being received."""
+
+    def __init__(self, function, event, client=None, **parameters):
+        client = client or function.client
+        payload = json.dumps(event)
+        self.answer = client.invoke_with_response_stream(FunctionName=function.name, Payload=payload, **parameters)
+        self.events = iter(self.answer["EventStream"])
+        self.complete = None
+
+    def chunk(self):
+        return next(self.events)["PayloadChunk"]["Payload"]
+
+    def chunks(self):
+        """Those that are left, up to the last event, which must be the end."""
+        for event in self.events:
+            if "InvokeComplete" in event:
+                self.complete = event["InvokeComplete"]
+                assert next(self.events, None) is None
+                return
+            yield event["PayloadChunk"]["Payload"]
+
+    def rest(self):
+        return b"".join(self.chunks())
+
+    @property
+    def error(self):
+        return self.complete.get("ErrorCode"), json.loads(self.complete["ErrorDetails"])
+
+    def hang_up(self):
+        self.answer["EventStream"].close()
+
+
 def wait(client, waiter, name):
     """The official waiter, which looks more often than it does by itself."""
     client.get_waiter(waiter).wait(FunctionName=name, WaiterConfig={"Delay": 0.02, "MaxAttempts": 3000})
@@ -181,9 +218,14 @@ def wait(client, waiter, name):
 
 def wait_for_file(path, limit=ANSWER_LIMIT):
     """Waits until a function has made a file: the only thing it can tell while it runs."""
+    wait_until(path.exists, lambda: f"{path} was not made", limit)
+
+
+def wait_until(holds, otherwise, limit=ANSWER_LIMIT):
+    """Waits until something holds; `otherwise` says what is there instead."""
     deadline = time.monotonic() + limit
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} was not made in {limit} s"
+    while not holds():
+        assert time.monotonic() < deadline, f"{otherwise()} in {limit} s"
         time.sleep(0.005)
 
 

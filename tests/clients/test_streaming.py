@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fixtures import Deployer, needs_node, started
-from hearth import UUID, refusal, wait_for_file
+from hearth import UUID, Stream, refusal, wait_for_file
 
 # What happens to an event is what its `do` says.
 RUNTIME = r"""
@@ -78,39 +78,6 @@ while True:
             write(piece)
         end()
 """
-
-
-class Stream:
-    """A response that is being received."""
-
-    def __init__(self, function, event, client=None, **parameters):
-        client = client or function.client
-        payload = json.dumps(event)
-        self.answer = client.invoke_with_response_stream(FunctionName=function.name, Payload=payload, **parameters)
-        self.events = iter(self.answer["EventStream"])
-        self.complete = None
-
-    def chunk(self):
-        return next(self.events)["PayloadChunk"]["Payload"]
-
-    def chunks(self):
-        """Those that are left, up to the last event, which must be the end."""
-        for event in self.events:
-            if "InvokeComplete" in event:
-                self.complete = event["InvokeComplete"]
-                assert next(self.events, None) is None
-                return
-            yield event["PayloadChunk"]["Payload"]
-
-    def rest(self):
-        return b"".join(self.chunks())
-
-    @property
-    def error(self):
-        return self.complete.get("ErrorCode"), json.loads(self.complete["ErrorDetails"])
-
-    def hang_up(self):
-        self.answer["EventStream"].close()
 
 
 def fault(stream, kind, message):

@@ -9,13 +9,13 @@ use zip::write::SimpleFileOptions;
 
 use crate::{Explain, Result};
 
-/// A zip with these files, each a name and its text. All may be read and run by everybody.
-pub fn zip_of(files: &[(&str, &str)]) -> Result<Vec<u8>> {
+/// A zip with these files, each a name and what is in it. All may be read and run by everybody.
+pub fn zip_of(files: &[(&str, impl AsRef<[u8]>)]) -> Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, text) in files {
+    for (name, content) in files {
         zip.start_file(*name, SimpleFileOptions::default().unix_permissions(0o755))
             .explain("cannot write a zip")?;
-        zip.write_all(text.as_bytes()).explain("cannot write a zip")?;
+        zip.write_all(content.as_ref()).explain("cannot write a zip")?;
     }
     Ok(zip.finish().explain("cannot write a zip")?.into_inner())
 }

@@ -7,6 +7,15 @@ use std::process::{Command, Stdio};
 use hearth_tests::{Binaries, Explain, Problem, Result};
 use serde_json::Value;
 
+/// The target of executables that need nothing else from the machine, and the arguments that build for it.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const STATIC: [&str; 4] = [
+    "--target",
+    STATIC_TARGET,
+    "--config",
+    r#"target.x86_64-unknown-linux-gnu.rustflags=["-C", "target-feature=+crt-static"]"#,
+];
+
 /// The folder of the repository.
 pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -7,9 +7,16 @@ use hearth_tests::{Result, Stopwatch};
 use crate::cargo::{self, cargo};
 use crate::screen;
 use crate::test::Test;
+use crate::workspaces::Workspace;
 
 pub(crate) fn run() -> Result<ExitCode> {
     check("formatting", &mut cargo(["fmt", "--all", "--check"]))?;
+    for workspace in Workspace::ALL {
+        check(
+            &format!("formatting of tests/{}", workspace.name()),
+            &mut workspace.cargo(["fmt", "--check"]),
+        )?;
+    }
     check(
         "lints",
         &mut cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),

@@ -7,9 +7,11 @@ mod demo;
 mod emulators;
 mod engine;
 mod images;
+mod node;
 mod python;
 mod screen;
 mod test;
+mod workspaces;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: sets up what the tests need and runs them, ring by ring.
 
+mod clients;
 mod counts;
 mod watched;
 
@@ -15,6 +16,7 @@ use crate::images;
 use crate::python;
 use crate::screen::{self, GREEN, RED};
 
+use self::clients::Clients;
 use self::counts::Counts;
 
 /// Set up what the tests need, and run them
@@ -62,12 +64,16 @@ impl Test {
         let mut rows = Vec::new();
         let binaries = if rings == [Ring::Pool] { None } else { build(&mut rows) };
         if rows.is_empty() {
+            let mut clients = rings.contains(&Ring::E2e).then(Clients::prepare);
             for ring in rings {
                 let running = Stopwatch::start();
-                let counts = match ring {
+                let mut counts = match ring {
                     Ring::Docker => self.run_over_engine(has_nextest, binaries.as_ref()),
                     _ => ring.run(has_nextest, binaries.as_ref()),
                 };
+                if let Some(clients) = clients.take_if(|_| ring == Ring::E2e) {
+                    counts += clients.run(has_nextest, binaries.as_ref());
+                }
                 rows.push(Row { name: ring.name(), counts, seconds: running.elapsed().as_secs_f64() });
             }
         }
@@ -136,9 +142,6 @@ impl Ring {
         for command in self.rust_suites(has_nextest, binaries.is_some()) {
             counts += watched::run(with_binaries(command, binaries));
         }
-        if self == Self::E2e {
-            counts += client_suites(&["tests/clients", "--ignore=tests/clients/containers"], binaries, None);
-        }
         counts
     }
 
@@ -181,19 +184,17 @@ fn over_engine(engine: &Engine, has_nextest: bool, binaries: &Binaries) -> Count
     };
     engine.offer(&mut suite);
     let counts = watched::run(with_binaries(suite, Some(binaries)));
-    counts + client_suites(&["tests/clients/containers"], Some(binaries), Some(engine))
+    counts + seen_by_boto3(engine, binaries)
 }
 
-/// Suites with boto3 and the aws CLI.
-fn client_suites(which: &[&str], binaries: Option<&Binaries>, engine: Option<&Engine>) -> Counts {
+/// Containers, as boto3 sees them.
+fn seen_by_boto3(engine: &Engine, binaries: &Binaries) -> Counts {
     match python::with_test_packages() {
         Ok(python) => {
             let mut pytest = Command::new(python);
-            pytest.args(["-m", "pytest"]).args(which).current_dir(cargo::root());
-            if let Some(engine) = engine {
-                engine.offer(&mut pytest);
-            }
-            watched::run(with_binaries(pytest, binaries))
+            pytest.args(["-m", "pytest", "tests/clients/containers"]).current_dir(cargo::root());
+            engine.offer(&mut pytest);
+            watched::run(with_binaries(pytest, Some(binaries)))
         }
         Err(problem) => {
             screen::problem(&problem);

@@ -1,7 +1,7 @@
 //! Extensions that come in a layer.
 
 use hearth_core::{Backend, CallContext};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{World, invoke};
 
@@ -35,5 +35,9 @@ async fn an_extension_in_a_layer_is_started_and_told_of_invocations() {
     // It is asked for the third event only after it has written down the second.
     let written = std::fs::read_to_string(&told).unwrap();
     assert!(written.starts_with("one\ntwo\n"), "{written}");
+    // Both groups are written down, for a later host to find if this one is killed.
+    let record = world.directory.path().join("state/instances").join(&instance.handle).join("instance.json");
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    assert_eq!(record["groups"].as_array().unwrap().len(), 2, "{record}");
     world.backend.terminate(&CallContext::default(), &instance.handle, 1000).await.unwrap();
 }

@@ -82,7 +82,7 @@ async fn a_function_over_its_memory_is_killed_unless_the_limit_is_not_enforced()
     for (enforce_memory, expected) in [
         (
             true,
-            json!({"errorType": "Runtime.ExitError", "errorMessage": "RequestId: id-1 Error: Runtime exited with error: signal: killed"}),
+            json!({"errorType": "Runtime.OutOfMemory", "errorMessage": "RequestId: id-1 Error: Runtime exited with error: signal: killed"}),
         ),
         (false, json!(200 * 1024 * 1024)),
     ] {

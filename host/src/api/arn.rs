@@ -42,6 +42,13 @@ pub(super) const PLAIN: NameRule = NameRule {
     dots: false,
 };
 
+/// For operations on a function as a whole.
+pub(super) const UNQUALIFIED: NameRule = NameRule {
+    max_length: 140,
+    pattern: r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)",
+    dots: false,
+};
+
 /// As errors show it.
 pub(super) const QUALIFIER_PATTERN: &str = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 
@@ -115,6 +122,19 @@ pub(super) fn is_qualifier(text: &str) -> bool {
 /// Whether these are twelve digits.
 pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether it has the form of an ARN, of whatever service: region and account may be empty.
+pub(super) fn is_resource(text: &str) -> bool {
+    let parts: Vec<_> = text.splitn(6, ':').collect();
+    let ["arn", partition, service, region, account, _] = parts[..] else { return false };
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    partition.starts_with("aws")
+        && is_word(partition)
+        && !service.is_empty()
+        && is_word(service)
+        && (region.is_empty() || is_region(region))
+        && (account.is_empty() || is_account(account))
 }
 
 /// Whether it has the form of a region's name: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.

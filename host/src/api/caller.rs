@@ -10,6 +10,7 @@ use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::validate::Violations;
 use crate::catalog::FunctionRef;
 use crate::catalog::function::{FunctionKey, partition};
+use crate::catalog::resource::Place;
 
 /// The account and region that a request is made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,11 @@ impl<'a> Caller<'a> {
             account: if is_account(key_id) { key_id } else { &settings.account },
             region: if is_region(region) { region } else { &settings.region },
         }
+    }
+
+    /// What the caller has besides functions and layers.
+    pub(super) fn place(&self) -> Place {
+        Place { account: self.account.to_owned(), region: self.region.to_owned() }
     }
 
     /// Finds out which function a request means: its name in any form, and its qualifier in either place.

@@ -16,12 +16,13 @@ use super::query::Params;
 use super::settings::{Changes, architecture};
 use super::validate::Violations;
 use super::wire::function::{Concurrency, CreateFunction, FunctionConfiguration, GetFunction, ListFunctions};
-use super::{ApiState, answer, layers, tags};
+use super::{ApiState, answer, code_signing, layers, tags};
 use crate::catalog::function::{
     Architecture, Code, Function, FunctionConfig, FunctionKey, ImageCode, LogFormat, Logging, SnapStart,
     Tracing, Version, VersionName, ZipCode,
 };
 use crate::catalog::package::Package;
+use crate::catalog::qualified::FunctionSettings;
 use crate::catalog::{ChangeError, NewFunction};
 
 /// Longest bare name that a function can be given.
@@ -62,11 +63,13 @@ pub(super) async fn create(
     if api.catalog.function(&key).is_some() {
         return Err(ApiError::change(ChangeError::FunctionExists, &key.arn()));
     }
+    let signing = code_signing::find_id(&api, &caller, request.code_signing_config_arn.as_deref())?;
+    let settings = FunctionSettings { code_signing_config: signing, ..FunctionSettings::default() };
     let architecture = architecture.unwrap_or(Architecture::X86_64);
     let new = Creation { key: key.clone(), kind, architecture, changes };
     let (config, packages) = new.prepare(&api, code::take(&api, given_code).await?)?;
     let publish = request.publish.unwrap_or(false);
-    let new = NewFunction { key: key.clone(), config, tags: labels, publish, packages };
+    let new = NewFunction { key: key.clone(), config, tags: labels, settings, publish, packages };
     let function =
         api.catalog.create_function(new).await.map_err(|error| ApiError::change(error, &key.arn()))?;
     // The answer to a creation with Publish describes the version, under the function's bare ARN.

@@ -205,11 +205,13 @@ pub(super) fn find_all(
     Ok((Some(references), packages))
 }
 
-fn find(api: &ApiState, key: &LayerKey, number: u32) -> Option<Arc<LayerVersion>> {
+/// One version of a layer.
+pub(super) fn find(api: &ApiState, key: &LayerKey, number: u32) -> Option<Arc<LayerVersion>> {
     api.catalog.layer(key)?.versions.get(&number).cloned()
 }
 
-fn locate(api: &ApiState, headers: &HeaderMap, name: &str) -> Result<LayerKey, ApiError> {
+/// A layer by its name or ARN.
+pub(super) fn locate(api: &ApiState, headers: &HeaderMap, name: &str) -> Result<LayerKey, ApiError> {
     let mut violations = Violations::default();
     let key = locate_with(api, headers, name, &mut violations);
     violations.check()?;
@@ -217,7 +219,7 @@ fn locate(api: &ApiState, headers: &HeaderMap, name: &str) -> Result<LayerKey, A
 }
 
 /// A layer by its name or ARN. What is wrong with the form is added to `violations`.
-fn locate_with(
+pub(super) fn locate_with(
     api: &ApiState,
     headers: &HeaderMap,
     name: &str,
@@ -237,7 +239,8 @@ fn locate_with(
     Ok(LayerKey { account: account.to_owned(), region: region.to_owned(), name: name.to_owned() })
 }
 
-fn version_number(text: &str) -> Result<u32, ApiError> {
+/// The number of a version in a path.
+pub(super) fn version_number(text: &str) -> Result<u32, ApiError> {
     match text.parse() {
         Ok(0) | Err(_) => Err(ApiError::invalid("Layer Version Cannot be less than 1.")),
         Ok(number) => Ok(number),

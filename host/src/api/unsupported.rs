@@ -11,24 +11,7 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 32] = [
-    ("/2019-09-30/functions/{name}/provisioned-concurrency", &[(MethodFilter::PUT, "PutProvisionedConcurrencyConfig"), (MethodFilter::GET, "GetProvisionedConcurrencyConfig"), (MethodFilter::DELETE, "DeleteProvisionedConcurrencyConfig")]),
-    ("/2018-10-31/layers/{name}/versions/{number}/policy", &[(MethodFilter::POST, "AddLayerVersionPermission"), (MethodFilter::GET, "GetLayerVersionPolicy")]),
-    ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", &[(MethodFilter::DELETE, "RemoveLayerVersionPermission")]),
-    ("/2021-10-31/functions/{name}/url", &[(MethodFilter::POST, "CreateFunctionUrlConfig"), (MethodFilter::GET, "GetFunctionUrlConfig"), (MethodFilter::PUT, "UpdateFunctionUrlConfig"), (MethodFilter::DELETE, "DeleteFunctionUrlConfig")]),
-    ("/2021-10-31/functions/{name}/urls", &[(MethodFilter::GET, "ListFunctionUrlConfigs")]),
-    ("/2019-09-25/functions/{name}/event-invoke-config", &[(MethodFilter::PUT, "PutFunctionEventInvokeConfig"), (MethodFilter::POST, "UpdateFunctionEventInvokeConfig"), (MethodFilter::GET, "GetFunctionEventInvokeConfig"), (MethodFilter::DELETE, "DeleteFunctionEventInvokeConfig")]),
-    ("/2019-09-25/functions/{name}/event-invoke-config/list", &[(MethodFilter::GET, "ListFunctionEventInvokeConfigs")]),
-    ("/2021-07-20/functions/{name}/runtime-management-config", &[(MethodFilter::PUT, "PutRuntimeManagementConfig"), (MethodFilter::GET, "GetRuntimeManagementConfig")]),
-    ("/2024-08-31/functions/{name}/recursion-config", &[(MethodFilter::PUT, "PutFunctionRecursionConfig"), (MethodFilter::GET, "GetFunctionRecursionConfig")]),
-    ("/2015-03-31/functions/{name}/policy", &[(MethodFilter::POST, "AddPermission"), (MethodFilter::GET, "GetPolicy")]),
-    ("/2015-03-31/functions/{name}/policy/{statement}", &[(MethodFilter::DELETE, "RemovePermission")]),
-    ("/2015-03-31/event-source-mappings", &[(MethodFilter::POST, "CreateEventSourceMapping"), (MethodFilter::GET, "ListEventSourceMappings")]),
-    ("/2015-03-31/event-source-mappings/{id}", &[(MethodFilter::GET, "GetEventSourceMapping"), (MethodFilter::PUT, "UpdateEventSourceMapping"), (MethodFilter::DELETE, "DeleteEventSourceMapping")]),
-    ("/2020-04-22/code-signing-configs", &[(MethodFilter::POST, "CreateCodeSigningConfig"), (MethodFilter::GET, "ListCodeSigningConfigs")]),
-    ("/2020-04-22/code-signing-configs/{arn}", &[(MethodFilter::GET, "GetCodeSigningConfig"), (MethodFilter::PUT, "UpdateCodeSigningConfig"), (MethodFilter::DELETE, "DeleteCodeSigningConfig")]),
-    ("/2020-04-22/code-signing-configs/{arn}/functions", &[(MethodFilter::GET, "ListFunctionsByCodeSigningConfig")]),
-    ("/2020-06-30/functions/{name}/code-signing-config", &[(MethodFilter::PUT, "PutFunctionCodeSigningConfig"), (MethodFilter::GET, "GetFunctionCodeSigningConfig"), (MethodFilter::DELETE, "DeleteFunctionCodeSigningConfig")]),
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 15] = [
     ("/2025-12-01/durable-executions/{arn}", &[(MethodFilter::GET, "GetDurableExecution"), (MethodFilter::DELETE, "DeleteDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/checkpoint", &[(MethodFilter::POST, "CheckpointDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/history", &[(MethodFilter::GET, "GetDurableExecutionHistory")]),

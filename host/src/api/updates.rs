@@ -23,8 +23,8 @@ use crate::catalog::function::{Architecture, Code, Function, FunctionConfig, Ver
 /// Limit of requests that bring no code.
 pub(super) const REQUEST_LIMIT: u64 = 6 * 1024 * 1024;
 
-/// Why an update is not made: what the catalog says, or what the API says of the settings that would come of it.
-enum UpdateError {
+/// Why an update is not made: what the catalog says, or what the API says of what would come of it.
+pub(super) enum UpdateError {
     Change(ChangeError),
     Api(ApiError),
 }
@@ -36,11 +36,18 @@ impl From<ChangeError> for UpdateError {
 }
 
 impl UpdateError {
-    fn told(self, arn: &str) -> ApiError {
+    /// What the client is told about the function with this ARN.
+    pub(super) fn told(self, arn: &str) -> ApiError {
         match self {
             Self::Change(error) => ApiError::change(error, arn),
             Self::Api(error) => error,
         }
+    }
+
+    /// Whether the function, the version or the alias is not there.
+    pub(super) fn is_not_found(&self) -> bool {
+        use ChangeError::{AliasNotFound, FunctionNotFound, VersionNotFound};
+        matches!(self, Self::Change(FunctionNotFound | VersionNotFound | AliasNotFound))
     }
 }
 

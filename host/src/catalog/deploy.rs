@@ -90,10 +90,20 @@ impl Deploy {
             code: artifacts.next(),
             layers: artifacts.collect(),
             token: String::new(),
-            meta: tags.iter().map(|(name, value)| (format!("tag.{name}"), value.clone())).collect(),
+            meta: meta(config, tags),
         };
         Self { id, spec, _packages: packages }
     }
+}
+
+/// What the launch specification has no fields for.
+fn meta(config: &FunctionConfig, tags: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let tags = tags.iter().map(|(name, value)| (format!("tag.{name}"), value.clone()));
+    let level = match &config.logging.format {
+        LogFormat::Json { system_level, .. } => Some(("log.system_level".to_owned(), system_level.clone())),
+        LogFormat::Text => None,
+    };
+    tags.chain(level).collect()
 }
 
 /// Digest of what shapes an instance. Tags are not part of it, nor is anything that only Lambda's control plane

@@ -6,19 +6,24 @@ use std::sync::Arc;
 use super::digest::Digest;
 use super::function::{Function, FunctionKey, Version, VersionName};
 use super::layer::{Layer, LayerKey, LayerVersion};
+use super::resource::{Place, Resource, Resources};
 use super::target::{FunctionRef, ResolveError, Target};
+use super::url::FunctionUrl;
 
 /// Every function and layer, by account, region and name. Maps within maps, because they can be searched with
 /// borrowed names.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     accounts: HashMap<Arc<str>, HashMap<Arc<str>, Region>>,
+    /// The function and the alias of each URL, by its id.
+    urls: HashMap<String, (FunctionKey, String)>,
 }
 
 #[derive(Debug, Default)]
 struct Region {
     functions: HashMap<Arc<str>, Arc<Function>>,
     layers: BTreeMap<String, Arc<Layer>>,
+    resources: Resources,
 }
 
 impl Index {
@@ -61,8 +66,15 @@ impl Index {
     /// Puts a function in the place of the one with its name.
     pub(super) fn put_function(&mut self, function: Arc<Function>) {
         let FunctionKey { account, region, name } = function.key.clone();
+        let named = function
+            .urls
+            .iter()
+            .map(|(qualifier, url)| (url.id.clone(), (function.key.clone(), qualifier.clone())));
+        let named: Vec<_> = named.collect();
         let region = self.accounts.entry(account).or_default().entry(region).or_default();
-        region.functions.insert(name, function);
+        let former = region.functions.insert(name, function);
+        self.forget_urls(former.as_deref());
+        self.urls.extend(named);
     }
 
     /// Takes a function out.
@@ -70,7 +82,21 @@ impl Index {
         if let Some(region) =
             self.accounts.get_mut(&key.account).and_then(|regions| regions.get_mut(&key.region))
         {
-            region.functions.remove(&key.name);
+            let former = region.functions.remove(&key.name);
+            self.forget_urls(former.as_deref());
+        }
+    }
+
+    /// A URL by its id, with its function and the alias that it is for.
+    pub(super) fn url(&self, id: &str) -> Option<(Arc<Function>, String, Arc<FunctionUrl>)> {
+        let (FunctionKey { account, region, name }, qualifier) = self.urls.get(id)?;
+        let function = self.function(account, region, name)?;
+        Some((Arc::clone(function), qualifier.clone(), Arc::clone(function.urls.get(qualifier)?)))
+    }
+
+    fn forget_urls(&mut self, former: Option<&Function>) {
+        for url in former.into_iter().flat_map(|function| function.urls.values()) {
+            self.urls.remove(&url.id);
         }
     }
 
@@ -94,6 +120,30 @@ impl Index {
         let account = self.accounts.entry(key.account.as_str().into()).or_default();
         let region = account.entry(key.region.as_str().into()).or_default();
         region.layers.insert(key.name.clone(), layer);
+    }
+
+    /// One value of a kind.
+    pub(super) fn resource<R: Resource>(&self, place: &Place, id: &str) -> Option<&Arc<R>> {
+        R::all(&self.region(&place.account, &place.region)?.resources).get(id)
+    }
+
+    /// All values of a kind in one account and region, by id.
+    pub(super) fn resources<R: Resource>(&self, place: &Place) -> Vec<Arc<R>> {
+        let region = self.region(&place.account, &place.region).into_iter();
+        region.flat_map(|region| R::all(&region.resources).values().cloned()).collect()
+    }
+
+    /// Puts a value in the place of the one with its id.
+    pub(super) fn put_resource<R: Resource>(&mut self, place: &Place, resource: Arc<R>) {
+        let account = self.accounts.entry(place.account.as_str().into()).or_default();
+        let region = account.entry(place.region.as_str().into()).or_default();
+        R::all_mut(&mut region.resources).insert(resource.id().to_owned(), resource);
+    }
+
+    /// Takes a value out.
+    pub(super) fn remove_resource<R: Resource>(&mut self, place: &Place, id: &str) -> Option<Arc<R>> {
+        let region = self.accounts.get_mut(place.account.as_str())?.get_mut(place.region.as_str())?;
+        R::all_mut(&mut region.resources).remove(id)
     }
 
     /// Whether any function or layer needs this package.

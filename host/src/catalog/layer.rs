@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::function::{PackageRef, partition};
 use super::package::Package;
+use super::policy::LayerPolicy;
 
 /// A layer with its versions.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,8 @@ pub struct LayerVersion {
     pub architectures: Vec<String>,
     /// When it was published.
     pub created: Timestamp,
+    /// Who may use it besides its owner.
+    pub policy: Option<LayerPolicy>,
     /// Keeps the code on disk.
     pub hold: Option<Arc<Package>>,
 }

@@ -7,6 +7,7 @@ use super::function::{Function, PackageRef, Status, Version};
 use super::index::Index;
 use super::layer::{Layer, LayerVersion};
 use super::package::{Package, PackageError, PackageStore};
+use super::resource::{CodeSigningConfig, EventSourceMapping};
 use super::store::Store;
 use super::{OpenError, Settings, Shared};
 
@@ -24,6 +25,12 @@ pub(super) fn open(settings: Settings) -> Result<(Shared, Store), OpenError> {
     for mut function in store.functions()? {
         hold_function(&packages, &mut function);
         index.put_function(Arc::new(function));
+    }
+    for (place, config) in store.resources::<CodeSigningConfig>()? {
+        index.put_resource(&place, Arc::new(config));
+    }
+    for (place, mapping) in store.resources::<EventSourceMapping>()? {
+        index.put_resource(&place, Arc::new(mapping));
     }
     let removed = packages.sweep()?;
     if removed > 0 {

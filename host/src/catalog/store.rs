@@ -17,7 +17,10 @@ use record::RecordError;
 
 pub use record::digest_of;
 
+mod by_qualifier;
+mod qualified;
 pub mod record;
+mod resources;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -117,7 +120,11 @@ impl Store {
             let alias = record::read_alias(name.clone(), &text).map_err(unreadable)?;
             aliases.insert(name, Arc::new(alias));
         }
+        let provisioned = self.provisioned(id, &key)?;
+        let urls = self.urls(id, &key)?;
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
+        let qualified = qualified::read(self.qualified(id)?).map_err(unreadable)?;
+        let settings = qualified::read_settings(self.settings(id)?).map_err(unreadable)?;
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
         Ok(Function {
             key,
@@ -126,7 +133,11 @@ impl Store {
             aliases,
             last_published: published,
             reserved_concurrency: reserved,
+            provisioned,
+            urls,
             tags,
+            qualified,
+            settings,
         })
     }
 
@@ -176,11 +187,16 @@ impl Store {
                 put_alias(&transaction, id, alias)?;
             }
         }
+        by_qualifier::put(&transaction, id, old, new)?;
         if let Some(old) = old {
             delete_missing(&transaction, id, old, new)?;
         }
         if old.map(|old| &old.tags) != Some(&new.tags) {
             put_tags(&transaction, id, &new.tags)?;
+        }
+        qualified::put(&transaction, id, old.map(|old| &old.qualified), &new.qualified)?;
+        if old.map(|old| &old.settings) != Some(&new.settings) {
+            qualified::put_settings(&transaction, id, &new.settings)?;
         }
         Ok(transaction.commit()?)
     }
@@ -207,6 +223,17 @@ impl Store {
             params![id, version.number, version.package.sha256.to_string(), text],
         )?;
         Ok(transaction.commit()?)
+    }
+
+    /// Writes what may change of a layer's version.
+    pub fn update_layer_version(&mut self, key: &LayerKey, version: &LayerVersion) -> Result<(), StoreError> {
+        let text = record::write_layer_version(version).map_err(StoreError::Unwritable)?;
+        self.connection.execute(
+            "UPDATE layer_versions SET record = ? WHERE version = ?
+             AND layer = (SELECT id FROM layers WHERE account = ? AND region = ? AND name = ?)",
+            params![text, version.number, key.account, key.region, key.name],
+        )?;
+        Ok(())
     }
 
     /// Removes one version of a layer. The layer stays, so that its numbers are not used again.

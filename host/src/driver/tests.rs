@@ -1,6 +1,7 @@
 //! The driver over a backend in the same process: exact on paused time, and under load on real threads.
 
 mod endings;
+mod provisioning;
 mod random_work;
 mod recording;
 
@@ -29,6 +30,10 @@ struct Fake {
     failing: BTreeSet<u64>,
     /// Launches by number that end before they have answered.
     dying: BTreeSet<u64>,
+    /// Launches by number of which the init fails.
+    uninitialized: BTreeSet<u64>,
+    /// Every initialization type that an instance was launched with.
+    initializations: Mutex<Vec<String>>,
     alive: Mutex<BTreeSet<String>>,
     most_alive: AtomicUsize,
     terminations: AtomicU64,
@@ -47,6 +52,7 @@ impl Backend for Fake {
 
     async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> hearth_core::Result<Answer> {
         let number = self.launches.fetch_add(1, Ordering::SeqCst);
+        self.initializations.lock().unwrap().push(spec.env["AWS_LAMBDA_INITIALIZATION_TYPE"].clone());
         if !self.instant {
             tokio::time::sleep(LAUNCH).await;
         }
@@ -60,9 +66,11 @@ impl Backend for Fake {
         if self.dying.contains(&number) {
             self.die(&spec.instance_id);
         }
+        let outcome = if self.uninitialized.contains(&number) { "failed" } else { "ready" };
         Ok(Answer {
             handle: spec.instance_id.clone(),
             endpoint: "127.0.0.1:1".to_owned(),
+            meta: Meta::from([("init.outcome".to_owned(), outcome.to_owned())]),
             ..Answer::default()
         })
     }

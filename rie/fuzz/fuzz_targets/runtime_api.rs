@@ -11,10 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use hearth_rie::{Admission, Confinement, Function, Instance, InstanceConfig, NoObserver, Program};
+use hearth_rie::{
+    Admission, Confinement, Function, Instance, InstanceConfig, LogFormat, NoObserver, Program, StreamRules,
+};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 /// More than anything here may take: the invocation has a timeout of a fraction of that.
@@ -34,6 +37,8 @@ struct Step {
 enum Act {
     /// A request that can be understood, but may be out of order.
     Call { route: Route, headers: Vec<Header>, body: Body },
+    /// An extension inside the process registers itself, and can be spoken for from then on.
+    Register { name: u8, invoke: bool },
     /// Anything.
     Raw(Vec<u8>),
     HangUp,
@@ -103,9 +108,12 @@ fuzz_target!(|steps: Vec<Step>| {
 });
 
 async fn run(steps: &[Step]) {
+    // A Rust program ignores it; this one's main is the fuzzer's.
+    let _broken_pipes = signal(SignalKind::pipe()).expect("a handler of signals");
     let instance = Instance::start(config()).await.expect("two free ports");
     let mut connections: [Option<TcpStream>; 3] = [None, None, None];
     let mut invocations = Vec::new();
+    let mut extensions = Vec::new();
     for step in steps.iter().take(32) {
         let place = usize::from(step.connection) % connections.len();
         match &step.act {
@@ -113,8 +121,12 @@ async fn run(steps: &[Step]) {
             Act::Invoke => invocations.push(send(instance.address(), INVOCATION.as_bytes()).await),
             Act::Yield => tokio::time::sleep(Duration::from_millis(1)).await,
             Act::Raw(bytes) => write(&mut connections[place], instance.runtime_api(), bytes).await,
+            Act::Register { name, invoke } => {
+                let events = if *invoke { "\"INVOKE\"" } else { "" };
+                extensions.extend(register(instance.runtime_api(), *name, events).await);
+            }
             Act::Call { route, headers, body } => {
-                let request = request(route, headers, body);
+                let request = request(route, headers, body, &extensions);
                 write(&mut connections[place], instance.runtime_api(), &request).await;
             }
         }
@@ -142,11 +154,13 @@ fn config() -> InstanceConfig {
         init_limit: Duration::from_millis(10),
         memory_limit: None,
         extensions: None,
-        stream_limit: 1 << 20,
+        stream: StreamRules { limit: 1 << 20, rate: None },
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         runtime_api: SocketAddr::from(([127, 0, 0, 1], 0)),
         admission: Admission::Anyone,
         defaults: None,
+        freeze: true,
+        log_format: LogFormat::Text,
         observer: Arc::new(NoObserver),
     }
 }
@@ -171,6 +185,21 @@ async fn write(connection: &mut Option<TcpStream>, address: SocketAddr, bytes: &
     }
 }
 
+/// Returns the identifier, if there was one to be had.
+async fn register(address: SocketAddr, name: u8, events: &str) -> Option<String> {
+    let body = format!("{{\"events\":[{events}]}}");
+    let request = format!(
+        "POST /2020-01-01/extension/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Lambda-Extension-Name: extension-{name}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut answer = String::new();
+    let mut socket = send(address, request.as_bytes()).await;
+    timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("a registration is answered in time").ok()?;
+    let value = answer.split_once("Lambda-Extension-Identifier: ")?.1;
+    Some(value.split_once("\r\n")?.0.to_owned())
+}
+
 async fn check_answer(invocation: &mut TcpStream) {
     let mut answer = [0; 12];
     timeout(PATIENCE, invocation.read_exact(&mut answer))
@@ -180,11 +209,11 @@ async fn check_answer(invocation: &mut TcpStream) {
     assert!(answer.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&answer));
 }
 
-fn request(route: &Route, headers: &[Header], body: &Body) -> Vec<u8> {
+fn request(route: &Route, headers: &[Header], body: &Body, extensions: &[String]) -> Vec<u8> {
     let (method, path) = route.line();
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
     for header in headers.iter().take(6) {
-        header.write(&mut head);
+        header.write(&mut head, extensions);
     }
     let mut request = head.into_bytes();
     body.write(&mut request);
@@ -223,14 +252,16 @@ impl Id {
 }
 
 impl Header {
-    fn write(&self, head: &mut String) {
+    fn write(&self, head: &mut String, extensions: &[String]) {
         let line = match self {
             Self::Streaming => "Lambda-Runtime-Function-Response-Mode: streaming".to_owned(),
             Self::UnknownMode => "Lambda-Runtime-Function-Response-Mode: backwards".to_owned(),
             Self::ErrorType(number) => format!("Lambda-Runtime-Function-Error-Type: Runtime.E{number}"),
             Self::ExtensionName(number) => format!("Lambda-Extension-Name: extension-{number}"),
             Self::ExtensionId(number) => {
-                format!("Lambda-Extension-Identifier: 00000000-0000-0000-0000-0000000000{number:02x}")
+                let unknown = format!("00000000-0000-0000-0000-0000000000{number:02x}");
+                let id = extensions.get(usize::from(*number) % (extensions.len() + 1)).unwrap_or(&unknown);
+                format!("Lambda-Extension-Identifier: {id}")
             }
             Self::Trailers => "Trailer: Lambda-Runtime-Function-Error-Type".to_owned(),
             Self::Other(name, value) => {

@@ -7,8 +7,10 @@ use super::Emulator;
 use crate::clock::{self, Instant};
 use crate::exit::Exit;
 use crate::extension_api;
-use crate::extensions::{Interest, NextNotice, Refused};
+use crate::extensions::{Interest, NextNotice, Refused, Standing};
+use crate::platform::{ExtensionState, Record};
 use crate::process::Group;
+use crate::telemetry::{Api, NotSubscribed, Subscription};
 
 impl Emulator {
     /// What external extensions are given to end, as on AWS.
@@ -25,14 +27,10 @@ impl Emulator {
             return Err(Refused::RegistrationClosed);
         }
         if sandbox.has_several_slots() && interests.contains(&Interest::Invoke) {
-            return Err(Refused::Interest(
-                "INVOKE is not an event of a function that serves several at once",
-            ));
+            return Err(Refused::Interest("INVOKE: InvokeEventNotSupportedForMultiConcurrentFunction"));
         }
-        let words = extension_api::words(&interests);
         let id = sandbox.extensions.register(name, interests)?;
         drop(sandbox);
-        self.logs.platform(&format!("EXTENSION\tName: {name}\tState: Registered\tEvents: [{words}]"));
         self.changed.notify_one();
         Ok(id)
     }
@@ -40,11 +38,24 @@ impl Emulator {
     /// Extensions API: the next event.
     pub(crate) fn next_notice(&self, id: &str) -> Result<NextNotice, Refused> {
         let mut sandbox = self.sandbox();
-        let notice = sandbox.extensions.next(id)?;
+        let (notice, standing) = sandbox.extensions.next(id)?;
         let init = sandbox.advance(clock::now());
+        self.may_rest(&sandbox);
         drop(sandbox);
+        self.say_of_extension(standing);
         self.publish(init);
         Ok(notice)
+    }
+
+    /// Telemetry API: a subscription.
+    pub(crate) fn subscribe(&self, name: &Arc<str>, subscription: Subscription) -> Result<(), NotSubscribed> {
+        let (api, types) = (subscription.api, subscription.types.clone());
+        let state = self.logs.telemetry.subscribe(name, subscription)?;
+        self.logs.say(&match api {
+            Api::Telemetry => Record::TelemetrySubscription { name, state, types: &types },
+            Api::Logs => Record::LogsSubscription { name, state, types: &types },
+        });
+        Ok(())
     }
 
     /// Extensions API: whose identifier it is.
@@ -54,14 +65,16 @@ impl Emulator {
 
     /// Extensions API: the init of an extension failed.
     pub(crate) fn extension_init_failed(&self, id: &str, error_type: &str) -> Result<(), Refused> {
-        self.sandbox().extensions.init_failed(id, error_type)?;
+        let standing = self.sandbox().extensions.init_failed(id, error_type)?;
+        self.say_of_extension(standing);
         self.changed.notify_one();
         Ok(())
     }
 
     /// Extensions API: an extension is about to end.
     pub(crate) fn extension_exit_failed(&self, id: &str, error_type: &str) -> Result<(), Refused> {
-        self.sandbox().extensions.exit_failed(id, error_type)?;
+        let standing = self.sandbox().extensions.exit_failed(id, error_type)?;
+        self.say_of_extension(standing);
         self.changed.notify_one();
         Ok(())
     }
@@ -72,14 +85,15 @@ impl Emulator {
     }
 
     /// Supervisor: an external extension could not be started.
-    pub(crate) fn extension_not_started(&self, name: &str, reason: &str) {
-        self.sandbox().extensions.not_started(name, reason);
+    pub(crate) fn extension_not_started(&self, name: &str, reason: String) {
+        let standing = self.sandbox().extensions.not_started(name, reason);
+        self.say_of_extension(standing);
     }
 
     /// Supervisor: an external extension was started.
     pub(crate) fn companion_started(&self, group: Group) {
         self.companions.lock().unwrap_or_else(PoisonError::into_inner).push(group);
-        self.logs.observer().extension_started(group.id());
+        self.logs.observer().extension_started(group.id(), self.runtime_api);
     }
 
     /// Supervisor: an external extension is gone, as it may be once it is to end.
@@ -90,7 +104,15 @@ impl Emulator {
 
     /// Supervisor: an external extension is gone while it was needed.
     pub(crate) fn extension_crashed(&self, name: &str, exit: Exit) {
-        self.sandbox().extensions.gone(name, exit);
+        let standing = self.sandbox().extensions.gone(name, exit);
+        self.say_of_extension(standing);
+    }
+
+    fn say_of_extension(&self, standing: Option<Standing>) {
+        if let Some(Standing { name, state, interests, error_type }) = standing {
+            let extension = ExtensionState { name: &name, state, events: &interests, error_type };
+            self.logs.say(&Record::Extension(extension));
+        }
     }
 
     /// Supervisor: why the process ends, as extensions are told it.

@@ -23,10 +23,11 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the group's processes, at most [`Census::MAX_AGE`] ago.
-    pub(crate) fn of(group: Group) -> Self {
+    /// Of the groups' processes, at most [`Census::MAX_AGE`] ago.
+    pub(crate) fn of(groups: &[Group]) -> Self {
         let mut usage = Self::default();
-        for row in Census::current().iter().filter(|row| row.group == group.id()) {
+        let counted = |row: &&Row| groups.iter().any(|group| group.id() == row.group);
+        for row in Census::current().iter().filter(counted) {
             usage.memory_bytes += row.memory_bytes;
             usage.cpu += row.cpu;
         }
@@ -50,10 +51,11 @@ impl Meter {
         Ok(Self { group, statm: open("statm")?, status: open("status")?, peak: AtomicU64::new(0) })
     }
 
-    /// Looks at the whole group, and returns what it uses now. Takes milliseconds, on another thread.
-    pub(crate) async fn survey(self: Arc<Self>) -> Usage {
-        let group = self.group;
-        let usage = spawn_blocking(move || Usage::of(group)).await.unwrap_or_default();
+    /// Looks at the whole group and at these others, and returns what they use now. Takes milliseconds, on
+    /// another thread.
+    pub(crate) async fn survey(&self, mut others: Vec<Group>) -> Usage {
+        others.push(self.group);
+        let usage = spawn_blocking(move || Usage::of(&others)).await.unwrap_or_default();
         self.raise(usage.memory_bytes);
         usage
     }

@@ -28,14 +28,10 @@ impl World {
         self.sandbox.admits()?;
         let (answer, receiver) = oneshot::channel();
         self.answers.push(receiver);
-        Ok(self.sandbox.accept(Invocation {
-            id: "id".into(),
-            event: Arc::new(Event { headers: HeaderMap::new(), payload: Payload::default() }),
-            begun: self.at(seconds),
-            timeout: Duration::from_secs(3),
-            init: None,
-            caller: Caller::Waiting(answer, ResponseMode::Buffered),
-        }))
+        let event = Event { id: "id".into(), headers: HeaderMap::new(), payload: Payload::default() };
+        let caller = Caller::Waiting(answer, ResponseMode::Buffered);
+        let timeout = Duration::from_secs(3);
+        Ok(self.sandbox.accept(Invocation::new(Arc::new(event), self.at(seconds), timeout, caller)))
     }
 
     fn step(&mut self, seconds: u64) -> (Step, usize, Option<InitOutcome>) {
@@ -72,7 +68,7 @@ fn the_init_phase_has_a_limit_and_a_process_that_failed_it_is_only_started_again
     assert_eq!(world.step(20), (Step::Start, 0, None));
     world.start(20);
     assert_eq!(world.step(20), (Step::Wait(Some(world.at(23))), 0, None), "the timeout rules now");
-    assert_eq!(world.step(23), (Step::Kill, 1, None));
+    assert_eq!(world.step(23), (Step::Kill, 1, Some(InitOutcome::TimedOut)));
 }
 
 #[test]
@@ -106,8 +102,22 @@ fn one_slot_takes_one_invocation_and_a_poller_that_hung_up_takes_none() {
     assert_eq!(world.accept(0), Err(Refusal::ShuttingDown));
     assert_eq!(world.step(1), (Step::Wait(Some(world.at(3))), 0, None));
     assert!(world.sandbox.finish("id").is_some());
-    assert_eq!(world.step(1), (Step::Terminate(world.at(9)), 0, None));
-    assert_eq!(world.step(9), (Step::Kill, 0, None));
-    world.exit(9);
-    assert_eq!(world.step(9), (Step::End, 0, None));
+    let limit = world.at(1) + Duration::from_millis(500);
+    assert_eq!(world.step(1), (Step::Terminate(limit), 0, None), "no longer than it needs");
+    assert_eq!(world.step(2), (Step::Kill, 0, None));
+    world.exit(2);
+    assert_eq!(world.step(2), (Step::End, 0, None));
+}
+
+#[test]
+fn the_runtime_leaves_the_extensions_seventy_percent_of_the_time_that_aws_gives_them() {
+    let mut world = World::new();
+    world.sandbox.started(world.at(0), &["agent".into()]);
+    let id = world.sandbox.extensions.register("agent", Vec::new()).unwrap();
+    let _waiting = (world.next(0), world.sandbox.extensions.next(&id).unwrap());
+    world.sandbox.advance(world.at(0));
+    world.sandbox.close(world.at(2));
+    let limit = world.at(2) - Duration::from_millis(1400);
+    assert_eq!(world.step(0), (Step::Terminate(limit), 0, None));
+    assert_eq!(world.step(1), (Step::Kill, 0, None));
 }

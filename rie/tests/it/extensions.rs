@@ -139,6 +139,7 @@ async fn a_slow_extension_delays_the_next_event_and_not_the_answer() {
 id, _ = register("INVOKE")
 while True:
     event = next_event()
+    say("busy with", event["requestId"])
     open(os.environ["GATE"]).read()
     say("done with", event["requestId"])
 "#,
@@ -157,7 +158,7 @@ while True:
     let mut host = bench.host().await;
     assert_eq!(host.invoke("1", r#""x""#).await.text(), r#""x""#, "while the extension is still busy");
     let open = async {
-        bench.written("START RequestId: 2 Version: $LATEST").await;
+        bench.written("busy with 1").await;
         // On another thread: the instance runs on this one.
         tokio::task::spawn_blocking(move || fs::write(gate, "go")).await.unwrap().unwrap();
     };
@@ -171,10 +172,11 @@ while True:
 
 #[tokio::test]
 async fn an_extension_that_crashes_or_reports_an_error_ends_the_sandbox() {
-    for (last_act, error_type) in [
-        ("sys.exit(3)", "Extension.Crash"),
+    for (last_act, error_type, message) in [
+        ("sys.exit(3)", "Extension.Crash", "exit status 3"),
         (
             r#"call("POST", "exit/error", {}, Identifier=id, Function_Error_Type="Own.Error"); time.sleep(3600)"#,
+            "Extension.ExitError",
             "Own.Error",
         ),
     ] {
@@ -188,8 +190,7 @@ async fn an_extension_that_crashes_or_reports_an_error_ends_the_sandbox() {
         let answer = host.invoke("1", r#""hang""#).await;
         let error: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(error["errorType"], error_type);
-        let message = error["errorMessage"].as_str().unwrap();
-        assert!(message.starts_with("RequestId: 1 Error: extension fragile: "), "{message}");
+        assert_eq!(error["errorMessage"], format!("RequestId: 1 Error: {message}"));
         assert_eq!(answer.header("x-amz-function-error"), Some("Unhandled"));
         assert_eq!(host.invoke("2", r#""again""#).await.text(), r#""again""#);
         let failures = said(&bench).iter().filter(|line| *line == "SHUTDOWN failure True").count();
@@ -200,20 +201,82 @@ async fn an_extension_that_crashes_or_reports_an_error_ends_the_sandbox() {
 #[tokio::test]
 async fn an_init_that_an_extension_spoils_has_failed() {
     for (script, reason) in [
-        ("sys.exit(3)", "Extension.Crash: extension broken: exit status 3"),
+        ("sys.exit(3)", "Extension.Crash: exit status 3"),
+        ("sys.exit(0)", "Extension.Crash: exit code 0"),
         (
             r#"
 id, _ = register()
 call("POST", "init/error", {}, Identifier=id, Function_Error_Type="Own.Init")
 time.sleep(3600)
 "#,
-            "Own.Init: extension broken: Own.Init",
+            "Extension.InitError: Own.Init",
         ),
     ] {
         let extensions = folder(&[("broken", script)]);
         let bench = bench(RUNTIME, extensions.path()).await;
         assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Failed { reason: reason.to_owned() });
     }
+}
+
+#[tokio::test]
+async fn an_extension_that_cannot_be_started_fails_the_init() {
+    let extensions = folder(&[("broken", "")]);
+    let path = extensions.path().join("broken");
+    fs::write(&path, "#!/no/such/interpreter\n").unwrap();
+    let bench = bench(RUNTIME, extensions.path()).await;
+    let why = format!("fork/exec {}: no such file or directory", path.display());
+    let reason = format!("Extension.LaunchError: {why}");
+    assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Failed { reason });
+    let answer = bench.host().await.invoke("1", "null").await;
+    let error: Value = serde_json::from_slice(&answer.body).unwrap();
+    let message = format!("RequestId: 1 Error: {why}");
+    assert_eq!(error, json!({"errorType": "Extension.LaunchError", "errorMessage": message}));
+    let line = "EXTENSION\tName: broken\tState: LaunchError\tEvents: []\tError Type: Extension.LaunchError";
+    assert!(bench.lines().contains(&line.to_owned()), "{:?}", bench.lines());
+}
+
+#[tokio::test]
+async fn an_extension_that_does_not_end_is_killed_when_its_time_is_up() {
+    let extensions = folder(&[(
+        "stubborn",
+        r#"
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+id, _ = register("SHUTDOWN")
+left = next_event()["deadlineMs"] - time.time() * 1000
+say("told in time", 0 < left <= 2000)
+time.sleep(3600)
+"#,
+    )]);
+    let bench = bench(RUNTIME, extensions.path()).await;
+    bench.instance.ready().await;
+    let processes = bench.instance.own_processes();
+    assert_eq!(processes.len(), 2);
+    bench.instance.shutdown(Duration::from_millis(2500)).await;
+    assert_eq!(said(&bench), ["told in time True"]);
+    for process in processes {
+        assert!(!Path::new(&format!("/proc/{process}")).exists(), "it is gone");
+    }
+}
+
+#[tokio::test]
+async fn extensions_of_a_function_that_serves_several_at_once_are_not_told_of_invocations() {
+    let extensions = folder(&[(
+        "curious",
+        r#"
+status, _, body = call("POST", "register", {"events": ["INVOKE"]}, Name=name)
+say(status, body["errorType"])
+id, _ = register("SHUTDOWN")
+next_event()
+"#,
+    )]);
+    let bench = Bench::python_with(RUNTIME, |config| {
+        config.extensions = Some(extensions.path().to_owned());
+        config.slots = 2;
+    });
+    let bench = bench.await;
+    bench.written("403 Extension.InvalidEventType").await;
+    assert_eq!(bench.instance.ready().await.outcome, InitOutcome::Ready);
 }
 
 #[tokio::test]
@@ -305,17 +368,24 @@ while True:
 }
 
 #[tokio::test]
-async fn a_subscription_to_telemetry_is_answered_as_by_the_emulator_of_aws() {
-    let runtime = r#"
-def subscribe(path):
-    api.request("PUT", path, '{"schemaVersion": "2022-07-01"}')
-    response = api.getresponse()
-    return [response.status, json.loads(response.read())["errorType"]]
-seen = [subscribe("/2022-07-01/telemetry"), subscribe("/2020-08-15/logs")]
-id, _, _ = next_invocation()
-respond(id, seen)
-"#;
-    let bench = Bench::python(runtime).await;
-    let answer = bench.host().await.invoke("1", "{}").await;
-    assert_eq!(answer.text(), r#"[[202, "Telemetry.NotSupported"], [202, "Logs.NotSupported"]]"#);
+async fn the_memory_of_extensions_counts() {
+    let extensions = folder(&[(
+        "hog",
+        r#"
+id, _ = register("INVOKE")
+if next_event()["requestId"] == "1":
+    hog = bytearray(200 * 1024 * 1024)
+    time.sleep(3600)
+next_event()
+"#,
+    )]);
+    let bench = Bench::python_with(RUNTIME, |config| {
+        config.extensions = Some(extensions.path().to_owned());
+        config.memory_limit = Some(100 * 1024 * 1024);
+    });
+    let bench = bench.await;
+    bench.instance.ready().await;
+    let answer = bench.host().await.invoke("1", r#""hang""#).await;
+    assert!(answer.text().contains("Runtime.OutOfMemory"), "{}", answer.text());
+    assert_eq!(bench.host().await.invoke("2", r#""again""#).await.text(), r#""again""#);
 }

@@ -36,7 +36,11 @@ async fn a_failed_init_is_told_and_repeated_inside_the_first_invocation() {
         assert_eq!(init.outcome, outcome, "{first_time}");
         let answer = bench.host().await.invoke("1", "{}").await;
         assert_eq!(answer.text(), r#""lucky""#, "{first_time}");
-        assert!(!answer.tail().concat().contains("Init Duration"), "{:?}", answer.tail());
+        let tail = answer.tail();
+        assert!(!tail.last().unwrap().contains("Init Duration"), "{tail:?}");
+        // As on AWS: what the failed init had to say stands before the invocation that repeats it.
+        let place = |begin: &str| tail.iter().position(|line| line.starts_with(begin)).unwrap();
+        assert!(place("INIT_REPORT") < place("START"), "{tail:?}");
     }
 }
 
@@ -50,8 +54,17 @@ async fn an_init_that_hangs_twice_ends_with_the_timeout_of_the_invocation() {
         let answer = host.send(hasty(id, "{}")).await;
         assert!(answer.text().contains("Task timed out after 1.00 seconds"), "{}", answer.text());
         let tail = answer.tail();
-        assert_eq!(tail[1], format!("{id} Task timed out after 1.00 seconds"));
-        assert!(tail[3].ends_with("\tStatus: timeout"), "{tail:?}");
+        let phases: Vec<_> = tail.iter().filter_map(|line| line.split_once("\tPhase: ")).collect();
+        let expected: &[_] = if id == "1" {
+            &["init\tStatus: timeout", "invoke\tStatus: timeout"]
+        } else {
+            &["invoke\tStatus: timeout"]
+        };
+        assert_eq!(phases.iter().map(|(_, phase)| *phase).collect::<Vec<_>>(), expected, "{tail:?}");
+        let [.., start, fault, _, report] = &*tail else { panic!("{tail:?}") };
+        assert_eq!(*start, format!("START RequestId: {id} Version: $LATEST"));
+        assert_eq!(*fault, format!("{id} Task timed out after 1.00 seconds"));
+        assert!(report.ends_with("\tStatus: timeout"), "{tail:?}");
     }
 }
 
@@ -85,7 +98,12 @@ while True:
     bench.instance.ready().await;
     let mut host = bench.host().await;
     let answer = host.invoke("1", "{}").await;
-    assert!(answer.text().contains("Runtime exited with error: signal: killed"), "{}", answer.text());
+    assert_eq!(
+        answer.text(),
+        r#"{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: 1 Error: Runtime exited with error: signal: killed"}"#
+    );
+    let report = answer.tail().pop().unwrap();
+    assert!(report.ends_with("Status: error\tError Type: Runtime.OutOfMemory"), "{report}");
     assert_eq!(*bench.seen.deaths.lock().unwrap(), [(Exit::Signal(9), true)]);
     assert!(bench.instance.memory_peak() > 0);
     assert_eq!(host.invoke("2", "{}").await.text(), r#""small again""#);
@@ -160,19 +178,23 @@ while True:
 }
 
 #[tokio::test]
-async fn a_private_tmp_is_the_instances_own_and_survives_the_process() {
+async fn a_private_tmp_is_the_instances_own_and_survives_the_process_as_its_hosts_do() {
     let runtime = r#"
 while True:
     id, event, _ = next_invocation()
     if id == "1":
         open("/tmp/mine", "w").write("kept")
         os._exit(1)
-    respond(id, open("/tmp/mine").read())
+    import socket
+    respond(id, [open("/tmp/mine").read(), socket.gethostbyname("sandbox.localdomain")])
 "#;
     let tmp = tempfile::tempdir_in("/var/tmp").unwrap();
-    let tmp_path = tmp.path().to_owned();
+    let hosts = tempfile::NamedTempFile::new_in("/var/tmp").unwrap();
+    fs::write(hosts.path(), "127.0.0.7 sandbox.localdomain\n").unwrap();
+    let (tmp_path, hosts_path) = (tmp.path().to_owned(), hosts.path().to_owned());
     let bench = Bench::python_with(runtime, |config| {
         config.program.confinement.private_tmp = Some(tmp_path);
+        config.program.confinement.hosts = Some(hosts_path);
         config.program.confinement.open_files = Some(512);
         config.program.confinement.no_core_files = true;
         config.program.directory = "/".into();
@@ -185,7 +207,7 @@ while True:
     }
     let mut host = bench.host().await;
     assert!(host.invoke("1", "{}").await.text().contains("exit status 1"));
-    assert_eq!(host.invoke("2", "{}").await.text(), r#""kept""#);
+    assert_eq!(host.invoke("2", "{}").await.text(), r#"["kept", "127.0.0.7"]"#);
     assert!(tmp.path().join("mine").exists());
     assert!(!Path::new("/tmp/mine").exists());
 }
@@ -207,4 +229,52 @@ while True:
     let answer = bench.host().await.invoke("1", "{}").await;
     let expected = r#"[["AWS_LAMBDA_RUNTIME_API", "LC_CTYPE", "PATH"], [512, 512], [0, 0], true]"#;
     assert_eq!(answer.text(), expected);
+}
+
+/// Waits until the process is stopped, or until it is not.
+async fn stopped(process: i32, wanted: bool) {
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        if (stat.rsplit_once(") ").unwrap().1.starts_with('T')) == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_is_frozen_between_invocations_and_thaws_for_the_next_and_for_its_end() {
+    let runtime = r#"
+signal.signal(signal.SIGTERM, lambda *_: (print("goodbye", flush=True), os._exit(0)))
+while True:
+    id, event, _ = next_invocation()
+    respond(id, event)
+"#;
+    let bench = Bench::python_with(runtime, |config| config.freeze = true).await;
+    bench.instance.ready().await;
+    let process = bench.instance.process_id().unwrap();
+    let mut host = bench.host().await;
+    for event in ["1", "2"] {
+        stopped(process, true).await;
+        assert_eq!(host.invoke("id", event).await.text(), event);
+    }
+    stopped(process, true).await;
+    bench.instance.shutdown(Duration::from_secs(60)).await;
+    assert_eq!(bench.lines().last().unwrap(), "goodbye");
+}
+
+#[tokio::test]
+async fn what_is_paused_stays_so_whatever_comes_until_it_is_resumed() {
+    let runtime = "while True:\n    id, event, _ = next_invocation()\n    respond(id, event)\n";
+    let bench = Bench::python_with(runtime, |config| config.freeze = true).await;
+    bench.instance.ready().await;
+    let process = bench.instance.process_id().unwrap();
+    stopped(process, true).await;
+    bench.instance.pause();
+    let mut host = bench.host().await;
+    let mut answer = std::pin::pin!(host.invoke("id", "1"));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+    assert!(early.is_err(), "{early:?}");
+    bench.instance.resume();
+    assert_eq!(answer.await.text(), "1");
 }

@@ -9,3 +9,4 @@ mod outcomes;
 mod protocol;
 mod stream;
 mod support;
+mod telemetry;

@@ -201,7 +201,6 @@ for _ in range(2): threading.Thread(target=poll).start()
     let timed_out = two.send(hasty("2", r#"{"gate":"never"}"#)).await;
     assert!(timed_out.text().contains("Sandbox.Timedout"), "{}", timed_out.text());
     let next = tokio::spawn(async move { three.invoke("3", "{}").await.text().to_owned() });
-    bench.written("START RequestId: 3 Version: $LATEST").await;
     std::fs::write(&gate, "go").unwrap();
     let first: (String, u32) = serde_json::from_str(&first.await.unwrap()).unwrap();
     let next: (String, u32) = serde_json::from_str(&next.await.unwrap()).unwrap();

@@ -10,7 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use hearth_rie::{
-    Admission, Confinement, Exit, Function, Instance, InstanceConfig, Line, Observer, Origin, Program,
+    Admission, Confinement, Exit, Function, Instance, InstanceConfig, Line, LogFormat, Observer, Origin,
+    Program, StreamRules,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -76,7 +77,7 @@ impl Observer for Watching {
         self.0.more.notify_one();
     }
 
-    fn process_ended(&self, exit: Exit, out_of_memory: bool) {
+    fn process_ended(&self, _group: i32, exit: Exit, out_of_memory: bool) {
         self.0.deaths.lock().unwrap().push((exit, out_of_memory));
     }
 }
@@ -106,7 +107,12 @@ impl Bench {
 
     /// Waits until this line was written.
     pub(crate) async fn written(&self, line: &str) {
-        while !self.lines().iter().any(|written| written == line) {
+        self.until(|| self.lines().iter().any(|written| written == line)).await;
+    }
+
+    /// Waits until something is so that only a line more can make so.
+    pub(crate) async fn until(&self, so: impl Fn() -> bool) {
+        while !so() {
             self.seen.more.notified().await;
         }
     }
@@ -137,11 +143,13 @@ fn config(mut command: Vec<OsString>, directory: &Path, seen: Arc<Seen>) -> Inst
         init_limit: Duration::from_secs(10),
         memory_limit: None,
         extensions: None,
-        stream_limit: InstanceConfig::STREAM_LIMIT,
+        stream: StreamRules::default(),
         listen: "127.0.0.1:0".parse().unwrap(),
         runtime_api: "127.0.0.1:0".parse().unwrap(),
         admission: Admission::Bearer(TOKEN.into()),
         defaults: None,
+        freeze: false,
+        log_format: LogFormat::Text,
         observer: Arc::new(Watching(seen)),
     }
 }

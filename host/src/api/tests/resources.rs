@@ -2,11 +2,11 @@
 
 use super::*;
 
-const ALIASES: &str = "/2015-03-31/functions/f/aliases";
+pub(super) const ALIASES: &str = "/2015-03-31/functions/f/aliases";
 const VERSIONS: &str = "/2015-03-31/functions/f/versions";
 
 /// A world with a function and two versions of it.
-async fn with_two_versions() -> World {
+pub(super) async fn with_two_versions() -> World {
     let world = World::new().await;
     world.create("f").await;
     world.post(VERSIONS, json!({"Description": "one"})).await;
@@ -230,8 +230,8 @@ async fn tags_are_kept_and_reach_the_backend() {
 async fn what_this_host_does_not_do_is_said_clearly() {
     let world = World::new().await;
     assert_eq!(
-        world.get("/2015-03-31/event-source-mappings/").await.told(),
-        r#"501 NotSupportedByHostException {"Type":"User","message":"ListEventSourceMappings is not supported by this host."}"#
+        world.get("/2025-11-30/capacity-providers/").await.told(),
+        r#"501 NotSupportedByHostException {"Type":"User","message":"ListCapacityProviders is not supported by this host."}"#
     );
     assert_eq!(
         world.get("/2099-01-01/nothing").await.told(),

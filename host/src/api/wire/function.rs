@@ -24,6 +24,7 @@ pub(in crate::api) struct CreateFunction {
     pub(in crate::api) package_type: Option<String>,
     pub(in crate::api) architectures: Option<Vec<String>>,
     pub(in crate::api) publish: Option<bool>,
+    pub(in crate::api) code_signing_config_arn: Option<String>,
     pub(in crate::api) tags: Option<BTreeMap<String, String>>,
     #[serde(flatten)]
     pub(in crate::api) settings: Settings,

@@ -14,6 +14,9 @@ use crate::catalog::function::{
     SnapStart, Status, Tracing, Version, VersionName, Vpc, ZipCode,
 };
 use crate::catalog::layer::LayerVersion;
+use crate::catalog::policy::LayerPolicy;
+use crate::catalog::provisioned::Provisioned;
+use crate::catalog::url::{FunctionUrl, UrlSettings};
 
 /// Why a record cannot be understood: the field that has no meaning.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +108,20 @@ struct AliasRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct ProvisionedRecord {
+    requested: u32,
+    last_modified_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UrlRecord {
+    id: String,
+    settings: UrlSettings,
+    created_ms: i64,
+    last_modified_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LayerVersionRecord {
     package: PackageRecord,
     description: String,
@@ -112,6 +129,8 @@ struct LayerVersionRecord {
     runtimes: Vec<String>,
     architectures: Vec<String>,
     created_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<LayerPolicy>,
 }
 
 /// Writes a version.
@@ -172,6 +191,43 @@ pub fn read_alias(name: String, text: &str) -> Result<Alias, RecordError> {
     })
 }
 
+/// Writes what is provisioned.
+pub fn write_provisioned(provisioned: &Provisioned) -> Result<String, RecordError> {
+    let record = ProvisionedRecord {
+        requested: provisioned.requested,
+        last_modified_ms: provisioned.last_modified.as_millisecond(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+/// Reads what is provisioned.
+pub fn read_provisioned(text: &str) -> Result<Provisioned, RecordError> {
+    let record: ProvisionedRecord = serde_json::from_str(text)?;
+    Ok(Provisioned { requested: record.requested, last_modified: read_time(record.last_modified_ms)? })
+}
+
+/// Writes a URL.
+pub fn write_url(url: &FunctionUrl) -> Result<String, RecordError> {
+    let record = UrlRecord {
+        id: url.id.clone(),
+        settings: url.settings.clone(),
+        created_ms: url.created.as_millisecond(),
+        last_modified_ms: url.last_modified.as_millisecond(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+/// Reads a URL.
+pub fn read_url(text: &str) -> Result<FunctionUrl, RecordError> {
+    let record: UrlRecord = serde_json::from_str(text)?;
+    Ok(FunctionUrl {
+        id: record.id,
+        settings: record.settings,
+        created: read_time(record.created_ms)?,
+        last_modified: read_time(record.last_modified_ms)?,
+    })
+}
+
 /// Writes a layer's version.
 pub fn write_layer_version(version: &LayerVersion) -> Result<String, RecordError> {
     let record = LayerVersionRecord {
@@ -181,6 +237,7 @@ pub fn write_layer_version(version: &LayerVersion) -> Result<String, RecordError
         runtimes: version.runtimes.clone(),
         architectures: version.architectures.clone(),
         created_ms: version.created.as_millisecond(),
+        policy: version.policy.clone(),
     };
     Ok(serde_json::to_string(&record)?)
 }
@@ -196,6 +253,7 @@ pub fn read_layer_version(number: u32, text: &str) -> Result<LayerVersion, Recor
         runtimes: record.runtimes,
         architectures: record.architectures,
         created: read_time(record.created_ms)?,
+        policy: record.policy,
         hold: None,
     })
 }

@@ -6,7 +6,8 @@ use super::StoreError;
 
 /// Each step takes the database from one schema version to the next; the version is the number of steps taken.
 /// A step that was ever released does not change any more.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 3] = [
+    "
     CREATE TABLE functions (
         id INTEGER PRIMARY KEY,
         account TEXT NOT NULL,
@@ -56,7 +57,56 @@ const MIGRATIONS: [&str; 1] = ["
         record TEXT NOT NULL,
         PRIMARY KEY (layer, version)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- What was set for $LATEST, a version or an alias.
+    CREATE TABLE qualified (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What was set for a function as a whole.
+    CREATE TABLE function_settings (
+        function INTEGER PRIMARY KEY REFERENCES functions ON DELETE CASCADE,
+        record TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE code_signing_configs (
+        account TEXT NOT NULL,
+        region TEXT NOT NULL,
+        id TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (account, region, id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE event_source_mappings (
+        account TEXT NOT NULL,
+        region TEXT NOT NULL,
+        id TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (account, region, id)
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- The qualifier is a version's number or an alias.
+    CREATE TABLE provisioned_concurrency (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The qualifier is an alias, or $LATEST for the function itself.
+    CREATE TABLE function_urls (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Brings the database to this host's schema; refuses one that is newer.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -7,6 +7,13 @@ use crate::catalog::function::{
     Architecture, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef, SnapStart,
     Status, Tracing, Vpc, ZipCode,
 };
+use crate::catalog::policy::Statement;
+use crate::catalog::provisioned::Provisioned;
+use crate::catalog::qualified::{
+    EventInvokeConfig, FunctionSettings, Qualified, RecursiveLoop, RuntimeManagement,
+};
+use crate::catalog::resource::{CodeSigningConfig, Place};
+use crate::catalog::url::{Cors, FunctionUrl, InvokeMode, UrlAuth, UrlSettings};
 
 fn database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -66,6 +73,43 @@ fn version(name: VersionName, config: FunctionConfig, status: Status) -> Arc<Ver
     })
 }
 
+fn qualified() -> Qualified {
+    let last_modified = jiff::Timestamp::UNIX_EPOCH;
+    Qualified {
+        event_invoke: Some(EventInvokeConfig {
+            max_retries: Some(1),
+            max_age_seconds: Some(60),
+            on_success: Some("queue".into()),
+            on_failure: None,
+            last_modified,
+        }),
+        runtime_management: Some(RuntimeManagement::default()),
+        policy: vec![Statement { id: "sid".into(), document: "{}".into() }],
+    }
+}
+
+fn url() -> FunctionUrl {
+    let words = |word: &str| Some(vec![word.to_owned()]);
+    let cors = Cors {
+        allow_credentials: Some(true),
+        allow_headers: words("x-a"),
+        allow_methods: words("PUT"),
+        allow_origins: words("https://a.test"),
+        expose_headers: words("x-b"),
+        max_age: Some(7),
+    };
+    FunctionUrl {
+        id: "0123".into(),
+        settings: UrlSettings {
+            auth: UrlAuth::Iam,
+            cors: Some(cors),
+            invoke_mode: Some(InvokeMode::ResponseStream),
+        },
+        created: jiff::Timestamp::UNIX_EPOCH,
+        last_modified: jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
+    }
+}
+
 fn function() -> Function {
     let (serving, reason) = (Arc::new(config(image())), "reason".to_owned());
     let numbered = [
@@ -82,6 +126,7 @@ fn function() -> Function {
         description: "d".into(),
         revision_id: "r".into(),
     };
+    let provisioned = Provisioned { requested: 2, last_modified: jiff::Timestamp::UNIX_EPOCH };
     Function {
         key: FunctionKey::new("000000000000", "us-east-1", "f"),
         latest: version(VersionName::Latest, config(zip()), Status::Active),
@@ -91,7 +136,14 @@ fn function() -> Function {
         aliases: [("live".to_owned(), Arc::new(alias))].into(),
         last_published: 9,
         reserved_concurrency: Some(5),
+        provisioned: [("live".to_owned(), Arc::new(provisioned))].into(),
+        urls: [("$LATEST".to_owned(), Arc::new(url()))].into(),
         tags: [("team".to_owned(), "fire".to_owned())].into(),
+        qualified: [("live".to_owned(), Arc::new(qualified()))].into(),
+        settings: FunctionSettings {
+            recursive_loop: Some(RecursiveLoop::Allow),
+            code_signing_config: Some("csc".into()),
+        },
     }
 }
 
@@ -113,6 +165,10 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
     let mut new = old.clone();
     new.versions.remove(&1);
     new.aliases.clear();
+    new.qualified.clear();
+    new.settings = FunctionSettings::default();
+    new.provisioned.clear();
+    new.urls.clear();
     new.tags.clear();
     new.reserved_concurrency = None;
     new.latest = version(VersionName::Latest, config(image()), Status::Active);
@@ -127,10 +183,13 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
 #[test]
 fn a_newer_database_is_refused_by_name_of_its_schema() {
     let (_folder, path) = database();
-    Store::open(&path).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
+    let connection = Store::open(&path).unwrap().connection;
+    let known: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
     assert_eq!(
         Store::open(&path).unwrap_err().to_string(),
-        "the database was written by a newer hearth: its schema is 99, this one knows up to 1"
+        format!("the database was written by a newer hearth: its schema is 99, this one knows up to {known}")
     );
 }
 
@@ -145,4 +204,25 @@ fn a_record_that_means_nothing_is_told_with_its_owner() {
         "the record of arn:aws:lambda:us-east-1:000000000000:function:f cannot be read: missing field \
          `revision_id` at line 1 column 2"
     );
+}
+
+#[test]
+fn what_an_account_has_besides_functions_is_read_as_it_was_written() {
+    let (_folder, path) = database();
+    let place = Place { account: "000000000000".into(), region: "us-east-1".into() };
+    let config = CodeSigningConfig {
+        id: "csc-1".into(),
+        description: Some("d".into()),
+        publishers: vec!["profile".into()],
+        untrusted_artifact: "Warn".into(),
+        last_modified: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let mut store = Store::open(&path).unwrap();
+    store.put_resource(&place, &CodeSigningConfig { description: None, ..config.clone() }).unwrap();
+    store.put_resource(&place, &config).unwrap();
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.resources().unwrap(), [(place.clone(), config)]);
+    store.delete_resource::<CodeSigningConfig>(&place, "csc-1").unwrap();
+    assert_eq!(store.resources::<CodeSigningConfig>().unwrap(), []);
 }

@@ -84,6 +84,9 @@ impl Writer {
         let old = self.find(key)?;
         let mut function = Function::clone(&old);
         if function.aliases.remove(name).is_some() {
+            function.qualified.remove(name);
+            function.provisioned.remove(name);
+            function.urls.remove(name);
             self.put(Some(&old), function)?;
         }
         Ok(())

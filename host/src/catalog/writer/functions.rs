@@ -7,6 +7,7 @@ use super::{ChangeError, Writer, check_revision};
 use crate::catalog::function::{Function, FunctionConfig, FunctionKey, State, Status, Version, VersionName};
 use crate::catalog::index::uses;
 use crate::catalog::package::Package;
+use crate::catalog::qualified::FunctionSettings;
 
 /// What to create.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct NewFunction {
     pub config: FunctionConfig,
     /// Its labels.
     pub tags: BTreeMap<String, String>,
+    /// What is set for all of it.
+    pub settings: FunctionSettings,
     /// Whether version 1 is published at once.
     pub publish: bool,
     /// Holds its code until it is stored.
@@ -25,7 +28,7 @@ pub struct NewFunction {
 
 impl Writer {
     pub(in crate::catalog) fn create(&mut self, new: NewFunction) -> Result<Arc<Function>, ChangeError> {
-        let NewFunction { key, config, tags, publish, packages: _held } = new;
+        let NewFunction { key, config, tags, settings, publish, packages: _held } = new;
         if self.find(&key).is_ok() {
             return Err(ChangeError::FunctionExists);
         }
@@ -37,7 +40,11 @@ impl Writer {
             aliases: BTreeMap::new(),
             last_published: 0,
             reserved_concurrency: None,
+            provisioned: BTreeMap::new(),
+            urls: BTreeMap::new(),
             tags,
+            qualified: BTreeMap::new(),
+            settings,
         };
         if publish && let Some(version) = self.next_version(&function, None)? {
             function.put_version(Arc::new(version));
@@ -135,6 +142,8 @@ impl Writer {
         let mut function = Function::clone(&old);
         // Deleting what is not there is no error, as in AWS.
         let Some(version) = function.versions.remove(&number) else { return Ok(()) };
+        function.qualified.remove(&name.to_string());
+        function.provisioned.remove(&number.to_string());
         self.put(Some(&old), function)?;
         self.retire(key, &version);
         Ok(())
@@ -148,10 +157,20 @@ impl Writer {
     ) -> Result<(), ChangeError> {
         let old = self.find(key)?;
         let function = Function { reserved_concurrency: reserved, ..Function::clone(&old) };
-        let function = self.put(Some(&old), function)?;
-        for target in function.all_versions().filter_map(|version| version.target.as_ref()) {
-            self.deployed(target, &function);
-        }
+        self.put(Some(&old), function)?;
+        Ok(())
+    }
+
+    /// Changes what is set for all of it.
+    pub(in crate::catalog) fn set(
+        &mut self,
+        key: &FunctionKey,
+        edit: impl FnOnce(&mut FunctionSettings),
+    ) -> Result<(), ChangeError> {
+        let old = self.find(key)?;
+        let mut function = Function::clone(&old);
+        edit(&mut function.settings);
+        self.put(Some(&old), function)?;
         Ok(())
     }
 

@@ -1,0 +1,232 @@
+//! Calls of other AWS services, at endpoints that the operator names: signed with Signature Version 4, over plain
+//! HTTP.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::clock::Clock;
+
+mod arn;
+pub mod events;
+pub mod s3;
+pub mod sns;
+pub mod sqs;
+
+pub use arn::Arn;
+
+/// How long a service has for its answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Most that is shown of what a service says of a refusal, in characters.
+const SHOWN: usize = 500;
+
+/// A service that can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// `EventBridge`.
+    Events,
+    /// The Simple Storage Service.
+    S3,
+    /// The Simple Notification Service.
+    Sns,
+    /// The Simple Queue Service.
+    Sqs,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Events, Self::S3, Self::Sns, Self::Sqs];
+
+    /// What the variable of its endpoint ends in; in lower case, what requests are signed for.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Events => "EVENTS",
+            Self::S3 => "S3",
+            Self::Sns => "SNS",
+            Self::Sqs => "SQS",
+        }
+    }
+}
+
+/// Where the services are, and who calls them.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `http://host:port`, perhaps with a path, without a slash at the end.
+    pub endpoints: BTreeMap<Service, String>,
+    /// Without them, requests are signed with the account's number as access key: emulators take it for that.
+    pub keys: Option<Keys>,
+}
+
+/// The credentials of this host.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Access key id.
+    pub id: String,
+    /// Secret access key.
+    pub secret: String,
+    /// Of temporary credentials.
+    pub session_token: Option<String>,
+}
+
+/// Why a call has not done what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nobody said where the service is.
+    #[error("no endpoint is known for it; set AWS_ENDPOINT_URL_{0}")]
+    NoEndpoint(&'static str),
+    /// There can be no such request.
+    #[error("the request cannot be made: {0}")]
+    Request(String),
+    /// The service was not reached, or did not answer.
+    #[error("{endpoint} does not answer: {problem}")]
+    Unreachable {
+        /// As configured.
+        endpoint: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The service refused.
+    #[error("{endpoint} refused with status {status}: {text}")]
+    Refused {
+        /// As configured.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+        /// The beginning of what it says.
+        text: String,
+    },
+}
+
+impl CallError {
+    /// Whether the same call may go well later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NoEndpoint(_) | Self::Request(_) => false,
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+        }
+    }
+}
+
+/// One request, not signed yet.
+#[derive(Debug)]
+struct Call<'a> {
+    service: Service,
+    account: &'a str,
+    region: &'a str,
+    method: Method,
+    /// With a slash in front, percent-encoded.
+    path: &'a str,
+    headers: &'a [(&'static str, &'static str)],
+    body: Bytes,
+}
+
+/// Calls services. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    client: Client<HttpConnector, Full<Bytes>>,
+    settings: Settings,
+}
+
+impl Aws {
+    /// A caller with these settings. Connects when it is used.
+    pub fn new(settings: Settings) -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), settings }
+    }
+
+    fn endpoint(&self, service: Service) -> Result<&str, CallError> {
+        let endpoint = self.settings.endpoints.get(&service);
+        endpoint.map(String::as_str).ok_or(CallError::NoEndpoint(service.variable()))
+    }
+
+    /// Makes a call, and answers the body of an answer that is no refusal.
+    async fn call(&self, call: Call<'_>) -> Result<Bytes, CallError> {
+        let endpoint = self.endpoint(call.service)?;
+        let request = self.request(endpoint, call).map_err(CallError::Request)?;
+        let unreachable = |problem| CallError::Unreachable { endpoint: endpoint.to_owned(), problem };
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| root_cause(&error))?;
+            read(response).await.map_err(|error| root_cause(&error))
+        };
+        let (status, body) = tokio::time::timeout(ANSWER_LIMIT, exchange)
+            .await
+            .map_err(|_| unreachable(format!("no answer within {ANSWER_LIMIT:?}")))?
+            .map_err(unreachable)?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let text = String::from_utf8_lossy(&body).chars().take(SHOWN).collect();
+        Err(CallError::Refused { endpoint: endpoint.to_owned(), status, text })
+    }
+
+    fn request(&self, endpoint: &str, call: Call<'_>) -> Result<Request<Full<Bytes>>, String> {
+        let Call { service, account, region, method, path, headers, body } = call;
+        let uri = format!("{endpoint}{path}");
+        let name = service.variable().to_ascii_lowercase();
+        let identity = self.credentials(account).into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(&name)
+            .time(Clock::wall().try_into().map_err(|error: jiff::Error| error.to_string())?)
+            .settings(signing_settings(service))
+            .build()
+            .map_err(|error| error.to_string())?
+            .into();
+        let signable =
+            SignableRequest::new(method.as_str(), &uri, headers.iter().copied(), SignableBody::Bytes(&body))
+                .map_err(|error| error.to_string())?;
+        let (signature, _) = sign(signable, &params).map_err(|error| error.to_string())?.into_parts();
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+        signature.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+
+    fn credentials(&self, account: &str) -> Credentials {
+        match &self.settings.keys {
+            Some(Keys { id, secret, session_token }) => {
+                Credentials::new(id, secret, session_token.clone(), None, "environment")
+            }
+            None => Credentials::new(account, "hearth", None, None, "account"),
+        }
+    }
+}
+
+fn signing_settings(service: Service) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if service == Service::S3 {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    }
+    settings
+}
+
+async fn read(response: Response<Incoming>) -> Result<(u16, Bytes), hyper::Error> {
+    let status = response.status().as_u16();
+    Ok((status, response.into_body().collect().await?.to_bytes()))
+}
+
+/// The HTTP client's own words say only that something failed; what failed is at the end of the chain.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
+}

@@ -1,0 +1,66 @@
+//! Where other AWS services are: the variables that AWS's own SDKs read.
+
+use http::Uri;
+
+use super::{ConfigError, Environment};
+use crate::aws::{Keys, Service, Settings};
+
+/// Reads `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL` for services without one, and the credentials.
+pub(super) fn read(environment: &impl Environment) -> Result<Settings, ConfigError> {
+    let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let mut settings = Settings::default();
+    for service in Service::ALL {
+        let own = format!("AWS_ENDPOINT_URL_{}", service.variable());
+        let found = get(&own).map(|url| (own, url));
+        let found = found.or_else(|| get("AWS_ENDPOINT_URL").map(|url| ("AWS_ENDPOINT_URL".to_owned(), url)));
+        if let Some((name, url)) = found {
+            check(&name, &url)?;
+            settings.endpoints.insert(service, url.trim_end_matches('/').to_owned());
+        }
+    }
+    if let (Some(id), Some(secret)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
+        settings.keys = Some(Keys { id, secret, session_token: get("AWS_SESSION_TOKEN") });
+    }
+    Ok(settings)
+}
+
+fn check(name: &str, url: &str) -> Result<(), ConfigError> {
+    let problem = match url.parse::<Uri>() {
+        Ok(uri) if uri.scheme_str() == Some("http") && uri.authority().is_some() => return Ok(()),
+        Ok(uri) if uri.scheme_str() == Some("https") => {
+            "this host speaks plain HTTP with other services only"
+        }
+        Ok(_) | Err(_) => "it is not an address as in http://127.0.0.1:4566",
+    };
+    Err(ConfigError(format!("{name}: `{url}`: {problem}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_services_own_endpoint_wins_over_the_common_one() {
+        let environment = BTreeMap::from([
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1/"),
+            ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:2"),
+        ]);
+        let endpoints = read(&environment).unwrap().endpoints;
+        assert_eq!(endpoints[&Service::Sqs], "http://127.0.0.1:2");
+        assert_eq!(endpoints[&Service::Sns], "http://127.0.0.1:1");
+        assert!(read(&BTreeMap::new()).unwrap().endpoints.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_plain_http_address_is_named() {
+        for (url, problem) in [
+            ("https://sqs.eu-west-1.amazonaws.com", "this host speaks plain HTTP with other services only"),
+            ("127.0.0.1:4566", "it is not an address as in http://127.0.0.1:4566"),
+        ] {
+            let told = read(&BTreeMap::from([("AWS_ENDPOINT_URL_S3", url)])).unwrap_err().to_string();
+            assert_eq!(told, format!("AWS_ENDPOINT_URL_S3: `{url}`: {problem}"));
+        }
+    }
+}
