@@ -6,12 +6,8 @@ use std::process::Command;
 
 use hearth_tests::{Explain, Result};
 
-use crate::cargo::{self, cargo};
+use crate::cargo::{self, STATIC, STATIC_TARGET, cargo};
 use crate::python;
-
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
-const STATIC_FLAGS: &str =
-    r#"target.x86_64-unknown-linux-gnu.rustflags=["-C", "target-feature=+crt-static"]"#;
 
 /// The package that AWS's emulator comes in, and where it is in there.
 const AWS_PACKAGE: &str = "aws-sam-cli==1.170.0";
@@ -20,8 +16,7 @@ const AWS_EMULATOR: &str = "samcli/local/rapid/aws-lambda-rie-x86_64";
 /// Hearth's own, built.
 pub(crate) fn hearth() -> Result<PathBuf> {
     let mut build = cargo(["build", "--release", "--package", "hearth-rie", "--bin", "rie"]);
-    build.args(["--target", STATIC_TARGET, "--config", STATIC_FLAGS]);
-    cargo::run(&mut build)?;
+    cargo::run(build.args(STATIC))?;
     Ok(cargo::target_dir()?.join(STATIC_TARGET).join("release/rie"))
 }
 

@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::images;
 use crate::python;
 use crate::screen::{self, GREEN, RED};
+use crate::workspaces;
 
 use self::clients::Clients;
 use self::counts::Counts;
@@ -189,13 +190,15 @@ fn over_engine(engine: &Engine, has_nextest: bool, binaries: &Binaries) -> Count
 
 /// Containers, as boto3 sees them.
 fn seen_by_boto3(engine: &Engine, binaries: &Binaries) -> Counts {
-    match python::with_test_packages() {
-        Ok(python) => {
-            let mut pytest = Command::new(python);
-            pytest.args(["-m", "pytest", "tests/clients/containers"]).current_dir(cargo::root());
-            engine.offer(&mut pytest);
-            watched::run(with_binaries(pytest, Some(binaries)))
-        }
+    let suite = || {
+        let mut pytest = Command::new(python::with_test_packages()?);
+        pytest.args(["-m", "pytest", "tests/clients/containers"]).current_dir(cargo::root());
+        pytest.env("HEARTH_TEST_FUNCTIONS", workspaces::functions()?);
+        engine.offer(&mut pytest);
+        Ok(pytest)
+    };
+    match suite() {
+        Ok(pytest) => watched::run(with_binaries(pytest, Some(binaries))),
         Err(problem) => {
             screen::problem(&problem);
             Counts::FAILURE

@@ -1,5 +1,7 @@
 """Functions in real containers: AWS's images by runtime, with the official clients of the Runtime API."""
 
+import os
+import pathlib
 import re
 
 import pytest
@@ -72,6 +74,13 @@ def test_a_function_that_brings_its_runtime(deploy):
     assert invocation.json == {"got": {"a": [1, 2]}}
     assert 'got {"a": [1, 2]}\n' in invocation.log
     assert function.invoke("again").json == {"got": "again"}
+
+
+def test_a_function_on_the_official_crate_for_rust(deploy):
+    bootstrap = (pathlib.Path(os.environ["HEARTH_TEST_FUNCTIONS"]) / "echo").read_bytes()
+    function = deploy(files={"bootstrap": bootstrap}, Runtime=PROVIDED, Handler="any")
+    assert [function.invoke({"number": number}).json for number in (1, 2)] == [{"number": 1}, {"number": 2}]
+    assert failed(function.invoke({"do": "fail"}), "My.Error") == "as asked"
 
 
 def test_a_function_that_is_an_image(engine, deploy, image_name, python, tmp_path):
@@ -156,7 +165,7 @@ def test_a_deploy_under_load_fails_no_invocation(deploy, containers, threads):
         ("raise ValueError('as asked')", "ValueError", "as asked"),
         ("import os; os._exit(3)", "Runtime.ExitError", "Runtime exited with error: exit status 3"),
         ("import time; time.sleep(60)", "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
-        ("return len(b'x' * (1 << 30))", "Runtime.ExitError", "Runtime exited with error: signal: killed"),
+        ("return len(b'x' * (1 << 30))", "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
     ],
     ids=["error", "exit", "timeout", "memory"],
 )
