@@ -126,10 +126,11 @@ impl Backend for Mock {
 
     /// An instance has no process: what can be told of it are its invocations.
     async fn stats(&self, _cx: &CallContext, handle: &str) -> Result<InstanceStats> {
-        let (in_flight, served) = self.shared.find(handle)?.invocations();
+        let instance = self.shared.find(handle)?;
+        let (in_flight, served) = instance.invocations();
         let meta = [("invocations", served.to_string()), ("invocations.in_flight", in_flight.to_string())];
         let meta = meta.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(InstanceStats { meta, ..InstanceStats::default() })
+        Ok(InstanceStats { memory_bytes: instance.memory_bytes, meta, ..InstanceStats::default() })
     }
 
     async fn pause(&self, _cx: &CallContext, handle: &str) -> Result<()> {

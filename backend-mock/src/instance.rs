@@ -31,6 +31,8 @@ pub(crate) struct Instance {
     pub(crate) authorization: Option<String>,
     pub(crate) log: Arc<Log>,
     slots: u32,
+    /// Nothing runs: an instance is said to use all that its function has.
+    pub(crate) memory_bytes: u64,
     phase: watch::Sender<Phase>,
     in_flight: AtomicU32,
     served: AtomicU64,
@@ -44,6 +46,7 @@ impl Instance {
     pub(crate) fn new(spec: &LaunchSpec, check_token: bool) -> Self {
         Self {
             handle: spec.instance_id.clone(),
+            memory_bytes: u64::from(spec.memory_mb) * 1024 * 1024,
             function: spec.function.clone(),
             deploy_id: spec.deploy_id.clone(),
             authorization: check_token.then(|| format!("Bearer {}", spec.token)),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hearth_artifacts::layers;
 use hearth_core::{
     Backend, BackendError, BackendInfo, CallContext, Capabilities, ErrorKind, EventKind, Host, Instance,
     InstanceStats, InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, Protocol, ReapReport, Result, State,
@@ -16,9 +17,9 @@ use hearth_rie::{Admission, Function, Init, InitOutcome, InstanceConfig, LogForm
 use crate::bootstrap::Bootstraps;
 use crate::config::{Config, Places};
 use crate::guard::Guard;
+use crate::hosts;
 use crate::instance::{Chronicle, Running};
 use crate::interpreter::{Interpreter, Interpreters};
-use crate::layers;
 use crate::logs::Log;
 use crate::program::{self, Engine, Place, Tmp};
 use crate::record::{Record, Records};
@@ -80,7 +81,8 @@ impl ProcessBackend {
         std::fs::create_dir_all(&state).map_err(unusable)?;
         let state = state.canonicalize().map_err(unusable)?;
         let bootstraps = Bootstraps::install(&state).map_err(unusable)?;
-        let may_mount = config.private_tmp && hearth_rie::private_tmp_works(&state).await;
+        let hosts = hosts::write(&state).map_err(unusable)?;
+        let may_mount = config.private_tmp && hearth_rie::private_mounts_work(&state, &hosts).await;
         Ok(Self {
             interpreters: Interpreters::new(&config, places),
             bootstraps,
@@ -119,7 +121,11 @@ impl ProcessBackend {
     /// A folder that is mounted over `/tmp` would hide whatever of the function lies in there.
     fn tmp(&self, folder: PathBuf, needed: &[&Path]) -> Tmp {
         let hidden = needed.iter().any(|path| path.starts_with("/tmp"));
-        if self.mounts_tmp == MountsTmp::Yes && !hidden { Tmp::Mounted(folder) } else { Tmp::Named(folder) }
+        if self.mounts_tmp == MountsTmp::Yes && !hidden {
+            Tmp::Mounted { folder, hosts: hosts::path(&self.state) }
+        } else {
+            Tmp::Named(folder)
+        }
     }
 
     async fn start(
@@ -162,7 +168,7 @@ impl ProcessBackend {
             init_limit: Duration::from_millis(spec.init_timeout_ms),
             memory_limit: self.config.enforce_memory.then_some(u64::from(spec.memory_mb) * 1024 * 1024),
             extensions: Some(extensions),
-            stream_limit: InstanceConfig::STREAM_LIMIT,
+            stream: self.config.stream_rules(),
             freeze: self.config.freeze,
             log_format: LogFormat::of(
                 spec.env.get("AWS_LAMBDA_LOG_FORMAT").map(String::as_str),

@@ -15,9 +15,9 @@ pub(crate) struct Bootstraps {
 impl Bootstraps {
     /// Writes them into a folder that is named by what is in it, unless it is there already.
     pub(crate) fn install(state: &Path) -> io::Result<Self> {
-        let folder = state.join("runtime").join(crate::folder::name_of([PYTHON, NODE]));
+        let folder = state.join("runtime").join(hearth_artifacts::folder::name_of([PYTHON, NODE]));
         if !folder.exists() {
-            crate::folder::create(&folder, |new| {
+            hearth_artifacts::folder::create(&folder, |new| {
                 std::fs::write(new.join("bootstrap.py"), PYTHON)?;
                 std::fs::write(new.join("bootstrap.mjs"), NODE)
             })?;

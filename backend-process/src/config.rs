@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use hearth_rie::StreamRules;
 use serde::{Deserialize, Serialize};
 
 /// Section `[backends.process]` of the host's configuration file.
@@ -20,6 +22,10 @@ pub struct Config {
     /// Stop the processes of an instance while it has nothing to do, as Lambda does: what a function leaves running
     /// behind its answer goes on with the next invocation.
     pub freeze: bool,
+    /// Largest streamed response, in MiB.
+    pub stream_limit_mb: u64,
+    /// What a streamed response does in a second behind its first 6 MiB, in MiB; 0 is as much as it can. Lambda's is 2.
+    pub stream_rate_mb: u64,
     /// Limit of open files of a function, as on Lambda.
     pub open_files: u64,
     /// Environment variables that every function gets, unless it sets them itself.
@@ -33,8 +39,20 @@ impl Default for Config {
             enforce_memory: true,
             private_tmp: true,
             freeze: true,
+            stream_limit_mb: 200,
+            stream_rate_mb: 0,
             open_files: 1024,
             environment: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn stream_rules(&self) -> StreamRules {
+        const MIB: u64 = 1024 * 1024;
+        StreamRules {
+            limit: self.stream_limit_mb.saturating_mul(MIB),
+            rate: NonZeroU64::new(self.stream_rate_mb.saturating_mul(MIB)),
         }
     }
 }

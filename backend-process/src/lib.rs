@@ -11,16 +11,14 @@ mod config;
 
 mod bootstrap;
 mod interpreter;
-mod layers;
 mod program;
 mod runtime;
 
 mod guard;
+mod hosts;
 mod instance;
 mod logs;
 mod record;
-
-mod folder;
 
 pub use backend::ProcessBackend;
 pub use config::Config;

@@ -29,8 +29,8 @@ pub(crate) struct Place {
 /// How an instance comes by temporary files of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tmp {
-    /// The process sees this folder as `/tmp`.
-    Mounted(PathBuf),
+    /// The process sees this folder as `/tmp`, and this file as `/etc/hosts`.
+    Mounted { folder: PathBuf, hosts: PathBuf },
     /// `TMPDIR` names this folder.
     Named(PathBuf),
 }
@@ -64,16 +64,21 @@ pub(crate) fn program(
             }
             _ => (path, arguments),
         };
-    let private_tmp = match &place.tmp {
-        Tmp::Mounted(folder) => Some(folder.clone()),
-        Tmp::Named(_) => None,
+    let (private_tmp, hosts) = match &place.tmp {
+        Tmp::Mounted { folder, hosts } => (Some(folder.clone()), Some(hosts.clone())),
+        Tmp::Named(_) => (None, None),
     };
     Program {
         path,
         arguments,
         environment: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         directory: place.task.clone(),
-        confinement: Confinement { open_files: Some(config.open_files), private_tmp },
+        confinement: Confinement {
+            open_files: Some(config.open_files),
+            no_core_files: true,
+            private_tmp,
+            hosts,
+        },
     }
 }
 

@@ -44,7 +44,7 @@ impl Records {
     /// Makes the folder of an instance, with the record and its temporary folder in it.
     pub(crate) fn create(&self, record: &Record) -> io::Result<PathBuf> {
         let folder = self.folder_of(&record.handle);
-        crate::folder::create(&folder, |new| {
+        hearth_artifacts::folder::create(&folder, |new| {
             fs::create_dir(new.join("tmp"))?;
             record.write(new)
         })?;

@@ -21,6 +21,8 @@
 mod descriptor;
 mod interface;
 mod layout;
+#[cfg(test)]
+mod snapshot;
 mod wire;
 
 pub use self::descriptor::{ABI_MAJOR, ABI_MINOR, Descriptor, PanicStrategy, RawDescriptor};

@@ -14,8 +14,8 @@
 //! use hearth_core::{Backend, BackendError, BackendInfo, CallContext, Capabilities, Host, Instance, LaunchSpec};
 //! use hearth_core::{Meta, Plugin, Protocol, Result, async_trait, export_backend};
 //!
-//! #[derive(Default, serde::Serialize, serde::Deserialize)]
-//! #[serde(default, deny_unknown_fields)]
+//! #[derive(Default, hearth_core::serde::Serialize, hearth_core::serde::Deserialize)]
+//! #[serde(crate = "hearth_core::serde", default, deny_unknown_fields)]
 //! pub struct Config {
 //!     endpoint: String,
 //! }
@@ -101,3 +101,5 @@ pub use self::types::{
     LaunchSpec, LogLine, Meta, Progress, ReapReport,
 };
 pub use async_trait::async_trait;
+#[doc(no_inline)]
+pub use serde;

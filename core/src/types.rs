@@ -138,7 +138,9 @@ wire_struct! {
         pub endpoint: String,
         /// What the endpoint speaks.
         pub protocol: Protocol,
-        /// For people: `container.id`, `pod.name`, `process.id`, …; `init.duration_ms` where it is known.
+        /// For people: `container.id`, `pod.name`, `process.id`, …; `init.duration_ms` where it is known. One entry
+        /// is for the host, too: an instance with an `init.outcome` other than `ready` (`failed`, `timed_out`; why, in
+        /// `init.error`) does not count as provisioned concurrency.
         pub meta: Meta,
     }
 

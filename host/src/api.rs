@@ -15,7 +15,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use self::error::ApiError;
+pub use self::front::{Door, Front};
 use crate::catalog::Catalog;
+use crate::driver::Driver;
 use crate::event_queue::EventQueue;
 use crate::invoke::Invoker;
 
@@ -32,6 +34,7 @@ mod error;
 mod event_invoke;
 mod event_sources;
 mod event_stream;
+mod front;
 mod functions;
 mod invocations;
 mod json;
@@ -40,6 +43,7 @@ mod layers;
 mod pages;
 mod permissions;
 mod policy;
+mod provisioned;
 mod query;
 mod recursion;
 mod runtime_management;
@@ -50,6 +54,8 @@ mod tags;
 mod trace;
 mod unsupported;
 mod updates;
+mod url_calls;
+mod urls;
 mod validate;
 mod versions;
 mod wire;
@@ -62,6 +68,8 @@ mod tests;
 pub struct ApiState {
     /// What is deployed.
     pub catalog: Catalog,
+    /// Has the instances.
+    pub driver: Driver,
     /// Runs invocations.
     pub invoker: Invoker,
     /// Takes asynchronous invocations.
@@ -81,6 +89,8 @@ pub struct Settings {
     pub account_concurrency: u32,
     /// Memory that all instances together may have: no function can have more.
     pub memory_budget_mb: Option<u64>,
+    /// Where the host listens, for the URLs that it hands out.
+    pub port: u16,
 }
 
 impl Default for Settings {
@@ -90,6 +100,7 @@ impl Default for Settings {
             region: "us-east-1".to_owned(),
             account_concurrency: 1000,
             memory_budget_mb: None,
+            port: 3001,
         }
     }
 }
@@ -118,7 +129,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
 }
 
 fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 11] = [
+    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
         ("/2015-03-31/functions", get(functions::list).post(functions::create)),
         ("/2015-03-31/functions/{name}", get(functions::get).delete(functions::delete)),
         (
@@ -134,6 +145,15 @@ fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
         ),
         ("/2017-10-31/functions/{name}/concurrency", put(concurrency::put).delete(concurrency::delete)),
         ("/2019-09-30/functions/{name}/concurrency", get(concurrency::get)),
+        (
+            "/2019-09-30/functions/{name}/provisioned-concurrency",
+            get(provisioned::get).put(provisioned::put).delete(provisioned::delete),
+        ),
+        (
+            "/2021-10-31/functions/{name}/url",
+            get(urls::get).post(urls::create).put(urls::update).delete(urls::delete),
+        ),
+        ("/2021-10-31/functions/{name}/urls", get(urls::list)),
         ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
         ("/2016-08-19/account-settings", get(account::settings)),
     ];

@@ -21,9 +21,11 @@ use index::Index;
 use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
 use policy::Statement;
+use provisioned::Provisioned;
 use qualified::{FunctionSettings, Qualified};
 use resource::{Place, Resource};
 use store::StoreError;
+use url::{FunctionUrl, UrlSettings};
 use writer::{Job, Writer};
 
 pub use deploy::{Deploy, DeployId};
@@ -40,11 +42,13 @@ pub mod layer;
 mod load;
 pub mod package;
 pub mod policy;
+pub mod provisioned;
 pub mod qualified;
 pub mod resource;
 mod rollout;
 pub mod store;
 mod target;
+pub mod url;
 mod writer;
 
 #[cfg(test)]
@@ -175,6 +179,12 @@ impl Catalog {
         self.shared.index().function(&key.account, &key.region, &key.name).cloned()
     }
 
+    /// A function's URL by its id, with the function and the alias that it is for; `$LATEST` is for the function
+    /// itself.
+    pub fn url(&self, id: &str) -> Option<(Arc<Function>, String, Arc<FunctionUrl>)> {
+        self.shared.index().url(id)
+    }
+
     /// The functions of one account and region, by name.
     pub fn functions(&self, account: &str, region: &str) -> Vec<Arc<Function>> {
         self.shared.index().functions(account, region)
@@ -274,6 +284,47 @@ impl Catalog {
         edit: impl FnOnce(&mut FunctionSettings) + Send + 'static,
     ) -> Result<(), ChangeError> {
         self.change(move |writer| writer.set(&key, edit)).await?
+    }
+
+    /// Provisions concurrency for a version or an alias, which must exist. Its instances are launched at once;
+    /// the answer does not wait for them.
+    pub async fn provision(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        requested: u32,
+    ) -> Result<Arc<Provisioned>, ChangeError> {
+        self.change(move |writer| writer.provision(&key, qualifier, requested)).await?
+    }
+
+    /// Ends what is provisioned for a version or an alias; nothing happens if nothing is.
+    pub async fn unprovision(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.unprovision(&key, &qualifier)).await?
+    }
+
+    /// Makes a URL for an alias, or for the function itself under the name of `$LATEST`.
+    pub async fn create_url(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        settings: UrlSettings,
+    ) -> Result<Arc<FunctionUrl>, ChangeError> {
+        self.change(move |writer| writer.create_url(&key, qualifier, settings)).await?
+    }
+
+    /// Changes how a URL is served.
+    pub async fn update_url(
+        &self,
+        key: FunctionKey,
+        qualifier: String,
+        edit: impl FnOnce(&mut UrlSettings) + Send + 'static,
+    ) -> Result<Arc<FunctionUrl>, ChangeError> {
+        self.change(move |writer| writer.update_url(&key, &qualifier, edit)).await?
+    }
+
+    /// Takes a URL away. It is never given again.
+    pub async fn delete_url(&self, key: FunctionKey, qualifier: String) -> Result<(), ChangeError> {
+        self.change(move |writer| writer.delete_url(&key, &qualifier)).await?
     }
 
     /// Changes the tags of a function.

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod backend;
 mod instances;
+mod template;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ Examples:
   hearth --config hearth.toml                   settings from a file (see examples/hearth.toml)
   hearth instances                              what is warm in the hearth that runs on 127.0.0.1:3001
   hearth backends                               what can be loaded
+  hearth backend check ./libhearth_backend_x.so whether a backend keeps what the interface promises
 
 Then, from any AWS SDK or the aws CLI:
   export AWS_ENDPOINT_URL_LAMBDA=http://127.0.0.1:3001
@@ -74,6 +77,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// For those who write backends: check one, or begin one
+    #[command(subcommand)]
+    Backend(backend::Command),
     /// Replay a trace of invocations under keep-alive policies, in virtual time
     Simulate(Box<Simulate>),
 }
@@ -84,6 +90,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
         Some(Command::Backends { json }) => backends(&search, *json).map_err(|error| error.to_string()),
         Some(Command::Instances { json }) => instances(&cli.flags, *json),
+        Some(Command::Backend(command)) => command.clone().run(&search),
         Some(Command::Simulate(flags)) => simulate::run(flags),
         None => serve(cli, search),
     };

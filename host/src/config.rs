@@ -318,6 +318,11 @@ fn default_data_dir(environment: &impl Environment) -> PathBuf {
         .map_or_else(|| PathBuf::from(".hearth"), |data| data.join("hearth"))
 }
 
+/// The section `[backends.<name>]` of a settings file, as JSON; empty if there is none.
+pub fn backend_section(path: &Path, name: &str) -> Result<String, ConfigError> {
+    backend_config(name, &File::read(path)?.backends)
+}
+
 /// The section `[backends.<name>]` of the chosen backend; for one that is given by path, the name in
 /// `libhearth_backend_<name>.so`.
 fn backend_config(backend: &str, sections: &BTreeMap<String, toml::Table>) -> Result<String, ConfigError> {

@@ -8,10 +8,12 @@ mod effects;
 mod events;
 mod instance;
 mod lease;
+mod preparations;
+mod provisioning;
 mod shutdown;
 mod tape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,6 +36,8 @@ use crate::metrics::Metrics;
 pub use self::events::EventSink;
 pub use self::instance::Instance;
 pub use self::lease::{InFlight, Reserved};
+pub use self::preparations::{Preparation, Preparations};
+pub use self::provisioning::{Provisioning, ProvisioningFailure};
 pub use self::shutdown::ShutDown;
 
 use self::effects::Action;
@@ -83,6 +87,7 @@ struct Shared {
     earlier_deadline: Notify,
     /// Something happened to the pool.
     changed: Notify,
+    preparations: Preparations,
     tasks: TaskTracker,
 }
 
@@ -107,8 +112,12 @@ struct State {
 
 struct Function {
     target: Arc<Target>,
+    /// How many instances it is to have ready.
+    provisioned: u32,
     /// Set by a launch that failed, cleared by one that did not.
     launch_error: Option<Arc<BackendError>>,
+    /// The same of launches for provisioned concurrency: an init that fails is a failure, too.
+    provisioning_failure: Option<ProvisioningFailure>,
 }
 
 /// Somebody in the line for an instance.
@@ -172,6 +181,7 @@ impl Driver {
             state: Mutex::new(state),
             earlier_deadline: Notify::new(),
             changed: Notify::new(),
+            preparations: Preparations::default(),
             tasks: TaskTracker::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -248,6 +258,11 @@ impl Driver {
     /// The backend itself, for what is not the pool's business.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.shared.backend
+    }
+
+    /// The deploys that are being prepared.
+    pub fn preparations(&self) -> &Preparations {
+        &self.shared.preparations
     }
 
     /// Writes out what was recorded, if anything was. What happens later is not written down.
@@ -346,6 +361,7 @@ impl Drop for Withdrawal<'_> {
 #[async_trait::async_trait]
 impl Deployer for Driver {
     async fn prepare(&self, spec: &LaunchSpec) -> Result<(), String> {
+        let _under_way = self.shared.preparations.begin(spec);
         self.shared.backend.prepare(&context(Duration::ZERO), spec).await.map_err(|error| error.to_string())
     }
 
@@ -359,10 +375,24 @@ impl Deployer for Driver {
         };
         let deploy = DeployId(target.deploy.id.0);
         let mut state = self.state();
-        let function = Function { target: Arc::clone(target), launch_error: None };
+        let function = Function {
+            target: Arc::clone(target),
+            provisioned: limits.provisioned,
+            launch_error: None,
+            provisioning_failure: None,
+        };
         let former = state.functions.insert(target.function_id, function);
-        let event = Event::Deployed { function: FunctionId(target.function_id), deploy, spec };
-        state.tell(self.shared.clock.now(), event);
+        let (now, function) = (self.shared.clock.now(), FunctionId(target.function_id));
+        let was_provisioned = former.as_ref().is_some_and(|former| former.provisioned > 0);
+        // What a function was told of its initialization is to be true: instances of one kind do not go on as
+        // instances of the other.
+        if former.is_some() && !was_provisioned && limits.provisioned > 0 {
+            state.tell(now, Event::Evicted { function });
+        }
+        state.tell(now, Event::Deployed { function, deploy, spec });
+        if was_provisioned && limits.provisioned == 0 {
+            state.tell(now, Event::Evicted { function });
+        }
         let actions = state.drain();
         self.perform(state, actions);
         // Not under the lock: the last hold on a deploy may delete its code.

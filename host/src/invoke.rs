@@ -4,6 +4,7 @@
 //! function, the invocation belongs to the host and runs to its end whoever listens. See
 //! docs/adr/0004-invocations-outlive-their-clients.md.
 
+mod aws_emulator;
 pub mod connection;
 mod forward;
 mod stream;

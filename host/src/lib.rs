@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod data_dir;
 pub mod destinations;
 pub mod detach;

@@ -8,7 +8,7 @@ use hearth_pool::MemoryMib;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use crate::api::{self, ApiState, admin};
+use crate::api::{self, ApiState, Front, admin};
 use crate::aws::Aws;
 use crate::catalog::{self, Catalog, Deployer};
 use crate::clock::Clock;
@@ -87,6 +87,12 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
+impl StartError {
+    fn listen(config: &HostConfig, error: std::io::Error) -> Self {
+        Self::Listen { address: config.listen.clone(), error }
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, then ends everything that it began. A second signal cuts the grace short.
 pub async fn serve(
     config: HostConfig,
@@ -134,13 +140,15 @@ pub async fn serve(
         region: config.region.clone(),
         account_concurrency: config.pool.account_concurrency,
         memory_budget_mb: config.pool.memory_budget.map(|budget| budget.0),
+        port: server.local_addr().map_err(|error| StartError::listen(&config, error))?.port(),
     };
     let admin = admin::AdminState { catalog: catalog.clone(), driver: driver.clone(), metrics, clock };
-    let router = api::router(Arc::new(ApiState { catalog: catalog.clone(), invoker, events, settings }))
-        .merge(admin::router(admin));
+    let state =
+        Arc::new(ApiState { catalog: catalog.clone(), driver: driver.clone(), invoker, events, settings });
+    let front = Front::new(api::router(Arc::clone(&state)).merge(admin::router(admin)), state);
 
     announce(&server, &driver);
-    let connections = server.run(router, signals.next()).await;
+    let connections = server.run(front, signals.next()).await;
 
     tracing::info!(grace = ?config.shutdown_grace, "stopping; a second signal ends the grace period");
     let report = driver.shut_down(config.shutdown_grace, TERMINATE_LIMIT, signals.next()).await;
@@ -157,7 +165,7 @@ pub async fn serve(
 }
 
 async fn listen(config: &HostConfig) -> Result<Server, StartError> {
-    let failed = |error| StartError::Listen { address: config.listen.clone(), error };
+    let failed = |error| StartError::listen(config, error);
     let server = Server::bind(&config.listen).await.map_err(failed)?;
     let address = server.local_addr().map_err(failed)?;
     if address.ip().is_loopback() || config.allow_anonymous {

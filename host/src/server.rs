@@ -4,13 +4,13 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::api::{Door, Front};
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ impl Server {
 
     /// Accepts and serves until `stop` completes. From then on whoever connects is refused at once; connections
     /// that are there stay.
-    pub async fn run(self, router: Router, stop: impl Future<Output = ()>) -> Connections {
+    pub async fn run(self, front: Front, stop: impl Future<Output = ()>) -> Connections {
         let connections = Connections::default();
         let mut stop = pin!(stop);
         loop {
@@ -52,8 +52,9 @@ impl Server {
                 () = &mut stop => return connections,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    connections.tasks.spawn(serve(stream, router.clone(), connections.closing.clone()));
+                Ok((stream, peer)) => {
+                    let door = front.open(peer.ip());
+                    connections.tasks.spawn(serve(stream, door, connections.closing.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -73,13 +74,13 @@ impl Connections {
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, closing: CancellationToken) {
+async fn serve(stream: TcpStream, door: Door, closing: CancellationToken) {
     // Answers are small and must leave at once.
     let _best_effort = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), door);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -16,7 +16,7 @@ use crate::{DeployId, FunctionSpec, Purpose, ScaleOut, Timestamp};
 #[repr(C, align(64))]
 pub(crate) struct Fleet {
     /// Instances of the current deploy that serve nobody: the last one to go idle is at the back, and the first
-    /// one to be used again.
+    /// one to be used again. Where a floor is kept, those that were launched for it are behind all others.
     pub(crate) idle: List,
     /// Instances of the current deploy that serve somebody and have free slots.
     pub(crate) partial: List,

@@ -71,6 +71,18 @@ impl List {
         self.len += 1;
     }
 
+    /// Puts an item in front of another one, which must be in this list.
+    pub(crate) fn insert_before(&mut self, links: &mut Links, next: u32, item: u32) {
+        let previous = links.0[next as usize].previous;
+        links.0[item as usize] = Link { previous, next };
+        links.0[next as usize].previous = item;
+        match previous {
+            NONE => self.front = item,
+            previous => links.0[previous as usize].next = item,
+        }
+        self.len += 1;
+    }
+
     /// Takes an item out from wherever it stands. It must be in this list.
     pub(crate) fn remove(&mut self, links: &mut Links, item: u32) {
         let Link { previous, next } = links.0[item as usize];
@@ -111,6 +123,17 @@ mod tests {
             list.remove(&mut links, taken);
             assert_eq!(list.iter(&links).collect::<Vec<_>>(), left);
             assert_eq!((list.front(), list.back()), (left.first().copied(), left.last().copied()));
+        }
+    }
+
+    #[test]
+    fn an_item_goes_in_front_of_another() {
+        for (next, expected) in [(3, vec![5, 3, 7, 1]), (1, vec![3, 7, 5, 1])] {
+            let (mut list, mut links) = filled(&[3, 7, 1]);
+            links.grow_to(5);
+            list.insert_before(&mut links, next, 5);
+            assert_eq!(list.iter(&links).collect::<Vec<_>>(), expected);
+            assert_eq!((list.front(), list.back(), list.len()), (Some(expected[0]), Some(1), 4));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ pub struct InstanceConfig {
     pub init_limit: Duration,
     /// The process group is killed when it uses more resident memory than this, in bytes.
     pub memory_limit: Option<u64>,
-    /// Largest streamed response, in bytes; [`STREAM_LIMIT`](Self::STREAM_LIMIT) is Lambda's.
-    pub stream_limit: u64,
+    /// What a streamed response may be.
+    pub stream: StreamRules,
     /// Where invocations are taken; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where the function's process finds the Runtime API; port 0 takes a free one.
@@ -44,9 +45,25 @@ pub struct InstanceConfig {
     pub observer: Arc<dyn Observer>,
 }
 
-impl InstanceConfig {
-    /// 200 MiB.
-    pub const STREAM_LIMIT: u64 = 200 * 1024 * 1024;
+/// What a streamed response may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamRules {
+    /// How long, in bytes. Lambda's limit is 200 MiB; until July 2025 it was 20.
+    pub limit: u64,
+    /// How fast behind the first [`BURST`](Self::BURST), in bytes per second; without it as fast as it is written.
+    /// Lambda's is 2 MiB.
+    pub rate: Option<NonZeroU64>,
+}
+
+impl StreamRules {
+    /// Goes as fast as it is written in any case: 6 MiB.
+    pub const BURST: u64 = 6 * 1024 * 1024;
+}
+
+impl Default for StreamRules {
+    fn default() -> Self {
+        Self { limit: 200 * 1024 * 1024, rate: None }
+    }
 }
 
 /// A process to be started, as often as the function needs a new one.
@@ -69,9 +86,13 @@ pub struct Program {
 pub struct Confinement {
     /// Limit of open files, soft and hard.
     pub open_files: Option<u64>,
+    /// A crash leaves no core file: it would land in the code, which is shared and never changes.
+    pub no_core_files: bool,
     /// The process sees this directory as `/tmp`. It needs the right to make a mount namespace, as root or
     /// through user namespaces; the start fails where that is missing.
     pub private_tmp: Option<PathBuf>,
+    /// The process sees this file as `/etc/hosts`, under the same conditions.
+    pub hosts: Option<PathBuf>,
 }
 
 /// What the function is called.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::{self, Instant};
-use crate::config::{Admission, Defaults};
+use crate::config::{Admission, Defaults, StreamRules};
 use crate::identity::Identity;
 use crate::init::{Init, InitEnd, InitOutcome};
 use crate::invocation::{Answer, Caller, Event, Health, Invocation, ProcessEnd, ResponseMode};
@@ -33,8 +33,7 @@ pub(crate) struct Emulator {
     pub(crate) admission: Admission,
     pub(crate) defaults: Option<Defaults>,
     pub(crate) runtime_api: SocketAddr,
-    /// Largest streamed response, in bytes.
-    pub(crate) stream_limit: u64,
+    pub(crate) stream_rules: StreamRules,
     pub(crate) logs: Arc<Logs>,
     sandbox: Mutex<Sandbox>,
     /// The process that runs, or the last one that did.
@@ -69,7 +68,7 @@ impl Emulator {
         admission: Admission,
         defaults: Option<Defaults>,
         runtime_api: SocketAddr,
-        stream_limit: u64,
+        stream_rules: StreamRules,
         logs: Arc<Logs>,
         sandbox: Sandbox,
     ) -> Self {
@@ -78,7 +77,7 @@ impl Emulator {
             admission,
             defaults,
             runtime_api,
-            stream_limit,
+            stream_rules,
             logs,
             sandbox: Mutex::new(sandbox),
             probe: Mutex::new(None),
@@ -400,7 +399,7 @@ impl Response<'_> {
 
     /// Largest streamed response, in bytes.
     pub(crate) fn stream_limit(&self) -> u64 {
-        self.emulator.stream_limit
+        self.emulator.stream_rules.limit
     }
 
     /// Gives the answer, unless the invocation has ended otherwise meanwhile.

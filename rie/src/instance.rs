@@ -47,7 +47,7 @@ impl Instance {
             config.admission,
             config.defaults,
             runtime_api.local_addr()?,
-            config.stream_limit,
+            config.stream,
             Arc::new(Logs::new(config.observer, config.log_format)),
             Sandbox::new(config.slots, config.init_limit),
         );

@@ -41,11 +41,12 @@ mod process;
 mod supervisor;
 
 pub use config::{
-    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Program, SystemLogLevel,
+    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Program, StreamRules,
+    SystemLogLevel,
 };
 pub use exit::Exit;
 pub use init::{Init, InitOutcome};
 pub use instance::Instance;
 pub use log::{Line, NoObserver, Observer, Origin};
-pub use process::private_tmp_works;
+pub use process::private_mounts_work;
 pub use process::usage::Usage;

@@ -76,14 +76,16 @@ impl Process {
     }
 }
 
-/// Whether a process of ours may have a `/tmp` of its own on this machine ([`Confinement::private_tmp`]).
+/// Whether a process of ours may have a `/tmp` of its own on this machine ([`Confinement::private_tmp`]), and a
+/// table of hosts ([`Confinement::hosts`]).
 ///
 /// [`Confinement::private_tmp`]: crate::Confinement::private_tmp
-pub async fn private_tmp_works(directory: &Path) -> bool {
+/// [`Confinement::hosts`]: crate::Confinement::hosts
+pub async fn private_mounts_work(tmp: &Path, hosts: &Path) -> bool {
     let mut command = std::process::Command::new("/bin/true");
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let private_tmp = Some(directory.to_owned());
-    before_exec::confine(&mut command, &Confinement { open_files: None, private_tmp });
+    let (private_tmp, hosts) = (Some(tmp.to_owned()), Some(hosts.to_owned()));
+    before_exec::confine(&mut command, &Confinement { private_tmp, hosts, ..Confinement::default() });
     match spawner::spawn(Command::from(command)).await {
         Ok(mut child) => child.wait().await.is_ok_and(|status| status.success()),
         Err(_) => false,

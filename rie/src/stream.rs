@@ -1,6 +1,8 @@
 //! A response that leaves while the function still writes it: the body of the runtime's request is the body of
 //! the answer to the host, frame by frame. Nothing is stored, so that a slow host slows the function.
 
+mod pace;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -20,6 +22,7 @@ use tokio::time::{Sleep, sleep};
 use crate::emulator::Emulator;
 use crate::outcome::{Fault, Outcome};
 use crate::payload::Payload;
+use pace::Pace;
 
 /// Trailers that say how a stream ended, on the runtime's side and on the host's.
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
@@ -34,6 +37,7 @@ pub(crate) struct ResponseStream {
     state: State,
     /// In bytes.
     passed: u64,
+    pace: Option<Pace>,
     /// What the invocation came to, once it has ended: here, or because its process or its time did.
     ending: oneshot::Receiver<Ending>,
     fate: Option<oneshot::Sender<Fate>>,
@@ -104,7 +108,9 @@ impl ResponseStream {
         ending: oneshot::Receiver<Ending>,
     ) -> (Self, oneshot::Receiver<Fate>) {
         let (fate, receiver) = oneshot::channel();
-        (Self { emulator, id, state: State::Flowing(body), passed: 0, ending, fate: Some(fate) }, receiver)
+        let pace = emulator.stream_rules.rate.map(Pace::new);
+        let state = State::Flowing(body);
+        (Self { emulator, id, state, passed: 0, pace, ending, fate: Some(fate) }, receiver)
     }
 
     fn end_of_stream(&mut self, error: Option<StreamError>) {
@@ -149,7 +155,7 @@ impl ResponseStream {
 
     /// Lets data pass up to the limit.
     fn admit(&mut self, data: Bytes) -> Option<Bytes> {
-        let limit = self.emulator.stream_limit;
+        let limit = self.emulator.stream_rules.limit;
         self.passed += data.len() as u64;
         if self.passed <= limit {
             return Some(data);
@@ -194,6 +200,10 @@ impl Body for ResponseStream {
                 drop(self.fate.take().map(|fate| fate.send(Fate::Ended)));
                 // Without an ending the instance was torn down, and the connection ends with it.
                 return Poll::Ready(ending.ok().map(|ending| Ok(Frame::trailers(ending.trailers()))));
+            }
+            let Self { pace, passed, .. } = &mut *self;
+            if let Some(pace) = pace {
+                ready!(pace.poll(cx, *passed));
             }
             if let Some(data) = ready!(self.poll_data(cx)) {
                 return Poll::Ready(Some(Ok(Frame::data(data))));

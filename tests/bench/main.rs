@@ -1,5 +1,7 @@
 //! `hearth-bench`: figures over the real binary. `cargo xtask bench` builds and runs it.
 
+mod docker;
+mod engine;
 mod figures;
 mod invoke;
 mod load;
@@ -26,13 +28,19 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["invoke"] => print(&invoke::measure()?.table()),
         ["invoke", "--json"] => print(&invoke::measure()?.json()),
+        ["docker", socket] => print(&docker::measure(socket)?.table()),
+        ["docker", socket, "--json"] => print(&docker::measure(socket)?.json()),
         ["rie", ours, theirs, function] => {
             print(&rie::measure(ours.as_ref(), theirs.as_ref(), function.as_ref())?.table());
         }
         ["rie", ours, theirs, function, "--json"] => {
             print(&rie::measure(ours.as_ref(), theirs.as_ref(), function.as_ref())?.json());
         }
-        _ => return Err(Problem::new("usage: hearth-bench invoke | rie OURS THEIRS FUNCTION [--json]")),
+        _ => {
+            return Err(Problem::new(
+                "usage: hearth-bench invoke | rie OURS THEIRS FUNCTION | docker SOCKET [--json]",
+            ));
+        }
     }
     Ok(())
 }

@@ -41,6 +41,13 @@ class Host:
         # It goes on writing to standard output at its end; somebody must read that.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
+    @classmethod
+    def at(cls, url):
+        """One that somebody else has started, and will stop."""
+        host = cls.__new__(cls)
+        host.url = url
+        return host
+
     def _wait_until_serving(self):
         watchdog = threading.Timer(START_LIMIT, self.process.kill)
         watchdog.start()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from conftest import PYTHON
+from fixtures import PYTHON
 from hearth import REGION, ROLE, zip_of
 
 AWS = pathlib.Path(sys.executable).parent / "aws"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import deployer, started
+from fixtures import deployer, started
 from hearth import ACCOUNT, REGION, refusal, wait_until
 from services import Services
 

@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from conftest import NODE, PYTHON, needs_node
+from fixtures import NODE, PYTHON, needs_node
 from hearth import REGION
 
 # What every runtime has. Places are the machine's own instead of /var/task, /var/runtime, /opt.

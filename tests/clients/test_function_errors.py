@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from conftest import needs_node
 from emulator import python_emulator
+from fixtures import needs_node
 
 # What a handler does is what its event says; it answers how often it was called in its process.
 DOES_AS_TOLD = """
@@ -95,6 +95,7 @@ def exits(reason):
 
 NO_REASON = Ended("Runtime.ExitError", "Runtime exited without providing a reason")
 TIMED_OUT = Ended("Sandbox.Timedout", "Task timed out after 1.00 seconds")
+OUT_OF_MEMORY = Ended("Runtime.OutOfMemory", "Runtime exited with error: signal: killed")
 HASTY = {"Timeout": 1}
 WRAPPED = {"Environment": {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/idontexist"}}}
 NO_MODULE = Reported("Runtime.ImportModuleError", "Unable to import module 'elsewhere': No module named 'elsewhere'")
@@ -126,7 +127,7 @@ ROWS = [
     Row("a missing handler", NO_HANDLER, settings={"Handler": "handler.other"}),
     Row("a result that is no JSON", NO_JSON, "answer = object()"),
     # By itself the emulator limits no memory: that is up to the container that it is in.
-    Row("too much memory", exits("signal: killed"), "b'x' * 10**9", settings={"MemorySize": 128}, places=("host",)),
+    Row("too much memory", OUT_OF_MEMORY, "b'x' * 10**9", settings={"MemorySize": 128}, places=("host",)),
 ]
 
 

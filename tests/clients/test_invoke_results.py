@@ -4,7 +4,7 @@ import base64
 import json
 import re
 
-from conftest import needs_node
+from fixtures import needs_node
 from hearth import UUID, wait_for_file
 
 PRINTS_ITS_EVENT = """

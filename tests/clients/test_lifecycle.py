@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from conftest import PYTHON
+from fixtures import PYTHON
 from hearth import ACCOUNT, ANSWER_LIMIT, REGION, ROLE, UUID, Function, refusal, wait, zip_of
 
 ECHO = "def handler(event, context):\n    return event\n"

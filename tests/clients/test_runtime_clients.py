@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from conftest import PROVIDED
+from fixtures import PROVIDED
 from emulator import Emulator
 
 IN_PYTHON = """

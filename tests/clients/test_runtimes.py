@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NODE, needs_node
+from fixtures import NODE, needs_node
 from hearth import zip_of
 
 BOOTSTRAP = """

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import PROVIDED
+from fixtures import PROVIDED
 from emulator import Emulator
 from hearth import Stream, wait_until, zip_of
 

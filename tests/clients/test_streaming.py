@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import Deployer, needs_node, started
+from fixtures import Deployer, needs_node, started
 from hearth import UUID, Stream, refusal, wait_for_file
 
 # What happens to an event is what its `do` says.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each measured here and now.
 
+mod docker;
 mod pool;
 mod rie;
 
@@ -35,6 +36,8 @@ enum What {
     Pool,
     /// The runtime interface emulator, against AWS's own
     Rie,
+    /// Containers through hearth, against the floor of the engine and against AWS's emulator
+    Docker,
 }
 
 impl Bench {
@@ -43,6 +46,7 @@ impl Bench {
             What::Invoke => self.invoke(),
             What::Pool => pool::run(self.json, self.traces.as_deref()),
             What::Rie => rie::run(self.json),
+            What::Docker => docker::run(self.json),
         }
     }
 

@@ -4,6 +4,9 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod emulators;
+mod engine;
+mod images;
 mod node;
 mod python;
 mod screen;
@@ -31,6 +34,8 @@ enum Command {
     Test(test::Test),
     /// All that the CI runs: formatting, lints, documentation, tests
     Ci,
+    /// Make container images as AWS's are, from public packages, and load them into the container engine
+    Images,
     /// Measure
     Bench(bench::Bench),
 }
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run().map(|()| ExitCode::SUCCESS),
         Command::Test(test) => Ok(test.run()),
         Command::Ci => ci::run(),
+        Command::Images => images::run().map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench.run().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|problem| {

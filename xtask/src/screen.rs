@@ -17,6 +17,11 @@ pub(crate) fn title(text: impl Display) {
     anstream::println!("\n{BOLD}{text}{BOLD:#}");
 }
 
+/// Tells beside the output what is being done, for those who wait.
+pub(crate) fn note(text: impl Display) {
+    anstream::eprintln!("{DIM}{text}{DIM:#}");
+}
+
 /// Tells of something done, and how long it took.
 pub(crate) fn done(what: &str, detail: impl Display, took: Duration) {
     anstream::println!("  {GREEN}✓{GREEN:#} {what:<9} {detail}  {DIM}{}{DIM:#}", time(took));

@@ -7,9 +7,13 @@ mod watched;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
-use hearth_tests::{Binaries, Stopwatch};
+use hearth_tests::{Binaries, Explain, Stopwatch};
 
 use crate::cargo::{self, cargo};
+use crate::emulators;
+use crate::engine::Engine;
+use crate::images;
+use crate::python;
 use crate::screen::{self, GREEN, RED};
 
 use self::clients::Clients;
@@ -21,6 +25,10 @@ pub(crate) struct Test {
     /// Which tests; all of them if none is named
     #[arg(value_enum)]
     ring: Option<Ring>,
+
+    /// Fail where there is no container engine and none can be started, instead of leaving its tests out
+    #[arg(long)]
+    leave_nothing_out: bool,
 }
 
 /// The inner rings are exact and fast, the outer ones are as real as can be.
@@ -32,6 +40,8 @@ enum Ring {
     Host,
     /// The real binary and the real plugins, from outside, with the real clients of AWS
     E2e,
+    /// The same over a container engine, with images as AWS's are; an engine is started where there is none
+    Docker,
 }
 
 /// How a ring went.
@@ -44,7 +54,7 @@ struct Row {
 impl Test {
     /// All rings.
     pub(crate) fn everything() -> Self {
-        Self { ring: None }
+        Self { ring: None, leave_nothing_out: true }
     }
 
     /// Runs the rings, each to its end even if it fails, and closes with how many tests passed.
@@ -57,7 +67,10 @@ impl Test {
             let mut clients = rings.contains(&Ring::E2e).then(Clients::prepare);
             for ring in rings {
                 let running = Stopwatch::start();
-                let mut counts = ring.run(has_nextest, binaries.as_ref());
+                let mut counts = match ring {
+                    Ring::Docker => self.run_over_engine(has_nextest, binaries.as_ref()),
+                    _ => ring.run(has_nextest, binaries.as_ref()),
+                };
                 if let Some(clients) = clients.take_if(|_| ring == Ring::E2e) {
                     counts += clients.run(has_nextest, binaries.as_ref());
                 }
@@ -65,6 +78,29 @@ impl Test {
             }
         }
         close(&rows)
+    }
+}
+
+impl Test {
+    /// The ring that needs an engine. Where there can be none it is left out, which is said; not if it was asked for.
+    fn run_over_engine(&self, has_nextest: bool, binaries: Option<&Binaries>) -> Counts {
+        let ready = binaries.explain("nothing was built").and_then(|binaries| {
+            let engine = Engine::find_or_start()?;
+            emulators::put_beside(&binaries.plugins)?;
+            images::load_into(&engine)?;
+            Ok((engine, binaries))
+        });
+        match ready {
+            Ok((engine, binaries)) => over_engine(&engine, has_nextest, binaries),
+            Err(problem) if self.ring.is_some() || self.leave_nothing_out => {
+                screen::problem(&problem);
+                Counts::FAILURE
+            }
+            Err(problem) => {
+                anstream::println!("{RED}left out:{RED:#} the tests over a container engine: {problem}");
+                Counts { skipped: 1, ..Counts::default() }
+            }
+        }
     }
 }
 
@@ -86,6 +122,17 @@ impl Ring {
             Self::Pool => "pool",
             Self::Host => "host",
             Self::E2e => "e2e",
+            Self::Docker => "docker",
+        }
+    }
+
+    /// As nextest chooses this ring's tests in Rust.
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Pool => "package(=hearth-pool)",
+            Self::Host => "not package(=hearth-pool) and not package(=hearth-tests)",
+            Self::E2e => "package(=hearth-tests)",
+            Self::Docker => "package(=hearth-backend-docker)",
         }
     }
 
@@ -105,12 +152,9 @@ impl Ring {
             Self::Pool => &["--package", "hearth-pool"],
             Self::Host => &["--workspace", "--exclude", "hearth-pool", "--exclude", "hearth-tests"],
             Self::E2e => &["--package", "hearth-tests"],
+            Self::Docker => &["--package", "hearth-backend-docker"],
         };
-        let filter = match self {
-            Self::Pool => "package(=hearth-pool)",
-            Self::Host => "not package(=hearth-pool) and not package(=hearth-tests)",
-            Self::E2e => "package(=hearth-tests)",
-        };
+        let filter = self.filter();
         let mut suites = Vec::new();
         if has_nextest && is_all_built {
             let args = ["nextest", "run", "--workspace", "--no-fail-fast", "-E", filter];
@@ -126,6 +170,36 @@ impl Ring {
             suites.push(cargo(["test", "--doc", "--no-fail-fast"].iter().chain(selection)));
         }
         suites
+    }
+}
+
+/// What needs an engine: the backend by itself, then the whole.
+fn over_engine(engine: &Engine, has_nextest: bool, binaries: &Binaries) -> Counts {
+    screen::title("Tests: docker");
+    let mut suite = if has_nextest {
+        let filter = Ring::Docker.filter();
+        cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--run-ignored", "only", "-E", filter])
+    } else {
+        cargo(["test", "--no-fail-fast", "--package", "hearth-backend-docker", "--", "--ignored"])
+    };
+    engine.offer(&mut suite);
+    let counts = watched::run(with_binaries(suite, Some(binaries)));
+    counts + seen_by_boto3(engine, binaries)
+}
+
+/// Containers, as boto3 sees them.
+fn seen_by_boto3(engine: &Engine, binaries: &Binaries) -> Counts {
+    match python::with_test_packages() {
+        Ok(python) => {
+            let mut pytest = Command::new(python);
+            pytest.args(["-m", "pytest", "tests/clients/containers"]).current_dir(cargo::root());
+            engine.offer(&mut pytest);
+            watched::run(with_binaries(pytest, Some(binaries)))
+        }
+        Err(problem) => {
+            screen::problem(&problem);
+            Counts::FAILURE
+        }
     }
 }
 

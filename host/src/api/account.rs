@@ -47,7 +47,7 @@ pub(super) async fn settings(
 ) -> Result<Response, ApiError> {
     let caller = Caller::of(&headers, &api.settings);
     let functions = api.catalog.functions(caller.account, caller.region);
-    let reserved: u32 = functions.iter().filter_map(|function| function.reserved_concurrency).sum();
+    let claimed: u32 = functions.iter().map(|function| function.claimed_concurrency()).sum();
     let sizes = functions.iter().flat_map(|function| function.all_versions());
     let total_code_size = sizes.filter_map(|version| Some(version.config.packages().first()?.size)).sum();
     let concurrent_executions = api.settings.account_concurrency;
@@ -59,7 +59,7 @@ pub(super) async fn settings(
                 code_size_unzipped: MAX_UNPACKED_BYTES,
                 code_size_zipped: 52_428_800,
                 concurrent_executions,
-                unreserved_concurrent_executions: concurrent_executions.saturating_sub(reserved),
+                unreserved_concurrent_executions: concurrent_executions.saturating_sub(claimed),
             },
             account_usage: AccountUsage { total_code_size, function_count: functions.len() },
         },

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::driver::{Driver, Seen, state_name};
+use crate::driver::{Driver, Preparation, Seen, state_name};
 use crate::metrics::Metrics;
 
 /// What the admin API speaks for.
@@ -34,6 +34,7 @@ pub fn router(state: AdminState) -> Router {
     Router::new()
         .route("/_hearth/health", get(health))
         .route("/_hearth/instances", get(instances))
+        .route("/_hearth/progress", get(progress))
         .route("/_hearth/functions/{name}/evict", post(evict))
         .route("/_hearth/metrics", get(metrics))
         .with_state(state)
@@ -120,6 +121,17 @@ fn view(seen: &Seen, backend: &str, now: Timestamp) -> InstanceView {
         handle: instance.map(|it| it.handle.clone()),
         metadata: instance.map(|it| it.meta.clone()).unwrap_or_default(),
     }
+}
+
+/// Answer of `GET /_hearth/progress`.
+#[derive(Debug, Serialize)]
+struct InProgress {
+    /// The deploys that are being prepared.
+    preparing: Vec<Preparation>,
+}
+
+async fn progress(State(state): State<AdminState>) -> Json<InProgress> {
+    Json(InProgress { preparing: state.driver.preparations().all() })
 }
 
 /// Query of `POST /_hearth/functions/{name}/evict`.

@@ -211,7 +211,8 @@ fn routing(given: Option<RoutingConfig>, violations: &mut Violations) -> Result<
     Ok(RoutingChange::Set(Route { version, weight: *weight }))
 }
 
-fn is_alias_name(name: &str) -> bool {
+/// Whether it fits the pattern of an alias's name, which is no number. Its length is the caller's affair.
+pub(super) fn is_alias_name(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     name.bytes().all(is_word) && !name.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -23,7 +23,7 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    fn exceeded(&self) -> ApiError {
+    pub(super) fn exceeded(&self) -> ApiError {
         let Self { bytes, operation } = self;
         let message = format!("Request must be smaller than {bytes} bytes for the {operation} operation");
         ApiError::new(&REQUEST_TOO_LARGE, message)

@@ -15,6 +15,7 @@ use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::function::Concurrency;
 use super::{ApiState, answer, body};
+use crate::catalog::function::FunctionKey;
 
 /// What AWS always leaves to functions that have nothing reserved.
 const MIN_UNRESERVED: u32 = 100;
@@ -38,11 +39,18 @@ pub(super) async fn put(
     violations.check()?;
     let key = located?.key();
     let arn = key.arn();
-    if api.catalog.function(&key).is_none() {
-        return Err(ApiError::no_function(&arn));
-    }
+    let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
     let reserved = reserved.unwrap_or_default();
-    check_unreserved(&api, &caller, &key.name, reserved)?;
+    Budget::of(&api, &key).check("ReservedConcurrentExecutions", reserved)?;
+    let provisioned = function.total_provisioned();
+    if reserved < provisioned {
+        // The spaces are AWS's.
+        return Err(ApiError::invalid(format!(
+            " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned \
+             concurrency [{provisioned}]."
+        ))
+        .without_fault());
+    }
     let put = api.catalog.reserve_concurrency(key, Some(reserved)).await;
     put.map_err(|error| ApiError::change(error, &arn))?;
     answer(StatusCode::OK, &Concurrency { reserved_concurrent_executions: Some(reserved.into()) })
@@ -73,23 +81,39 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A host with less than AWS's least has nothing to leave: there, all of it may be reserved.
-fn check_unreserved(api: &ApiState, caller: &Caller<'_>, name: &str, reserved: u32) -> Result<(), ApiError> {
-    let total = api.settings.account_concurrency;
-    let least = if total > MIN_UNRESERVED { MIN_UNRESERVED } else { 0 };
-    let others = api.catalog.functions(caller.account, caller.region);
-    let taken: u64 = others
-        .iter()
-        .filter(|function| *function.key.name != *name)
-        .filter_map(|function| function.reserved_concurrency)
-        .map(u64::from)
-        .sum();
-    if taken + u64::from(reserved) + u64::from(least) > u64::from(total) {
-        return Err(ApiError::invalid(format!(
-            "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below \
-             its minimum value of [{least}]."
-        ))
-        .without_fault());
+/// An account's concurrency, as far as one function is concerned.
+pub(super) struct Budget {
+    /// All there is.
+    pub(super) total: u32,
+    /// What must be left to functions that have claimed nothing.
+    least: u32,
+    /// What other functions have claimed.
+    taken: u64,
+}
+
+impl Budget {
+    /// A host with less than AWS's least has nothing to leave: there, all of it may be claimed.
+    pub(super) fn of(api: &ApiState, key: &FunctionKey) -> Self {
+        let total = api.settings.account_concurrency;
+        let functions = api.catalog.functions(&key.account, &key.region);
+        let others = functions.iter().filter(|function| function.key != *key);
+        Self {
+            total,
+            least: if total > MIN_UNRESERVED { MIN_UNRESERVED } else { 0 },
+            taken: others.map(|function| u64::from(function.claimed_concurrency())).sum(),
+        }
     }
-    Ok(())
+
+    /// Whether the function can claim so much; `setting` is what the caller has specified.
+    pub(super) fn check(&self, setting: &str, claimed: u32) -> Result<(), ApiError> {
+        let Self { total, least, taken } = self;
+        if taken + u64::from(claimed) + u64::from(*least) <= u64::from(*total) {
+            return Ok(());
+        }
+        Err(ApiError::invalid(format!(
+            "Specified {setting} for function decreases account's UnreservedConcurrentExecution below its minimum \
+             value of [{least}]."
+        ))
+        .without_fault())
+    }
 }

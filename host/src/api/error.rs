@@ -41,6 +41,7 @@ kinds! {
     INVALID_REQUEST_CONTENT = "InvalidRequestContentException" BAD_REQUEST "message" Some("User");
     NOT_SUPPORTED = "NotSupportedByHostException" NOT_IMPLEMENTED "message" Some("User");
     POLICY_LENGTH_EXCEEDED = "PolicyLengthExceededException" BAD_REQUEST "message" Some("User");
+    PROVISIONED_NOT_FOUND = "ProvisionedConcurrencyConfigNotFoundException" NOT_FOUND "message" Some("User");
     PRECONDITION_FAILED = "PreconditionFailedException" PRECONDITION_FAILED "message" Some("User");
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException" PAYLOAD_TOO_LARGE "Message" None;
     RESOURCE_CONFLICT = "ResourceConflictException" CONFLICT "message" Some("User");
@@ -90,7 +91,7 @@ impl ApiError {
         match error {
             ChangeError::FunctionNotFound | ChangeError::VersionNotFound => Self::no_function(arn),
             ChangeError::AliasNotFound => Self::new(&RESOURCE_NOT_FOUND, format!("Alias not found: {arn}")),
-            ChangeError::LayerVersionNotFound => {
+            ChangeError::LayerVersionNotFound | ChangeError::UrlNotFound => {
                 Self::new(&RESOURCE_NOT_FOUND, "The resource you requested does not exist.")
             }
             ChangeError::FunctionExists => {
@@ -98,6 +99,14 @@ impl ApiError {
                 Self::new(&RESOURCE_CONFLICT, format!("Function already exist: {name}"))
             }
             ChangeError::AliasExists => Self::new(&RESOURCE_CONFLICT, format!("Alias already exists: {arn}")),
+            // The spaces are AWS's.
+            ChangeError::UrlExists => Self::new(
+                &RESOURCE_CONFLICT,
+                format!(
+                    "Failed to create function url config for [functionArn = {arn}]. Error message:  FunctionUrlConfig \
+                     exists for this Lambda function"
+                ),
+            ),
             ChangeError::VersionInUse(alias) => {
                 Self::new(&RESOURCE_CONFLICT, format!("The version {arn} is in use by the alias {alias}"))
             }

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 
 mod functions;
 mod invocations;
+mod provisioned;
 mod resources;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
@@ -177,10 +178,10 @@ impl World {
         let events = EventQueue::open(folder.path(), Policy::default()).await.unwrap();
         tokio::spawn(driver.clone().run_timer());
         catalog.start(Arc::new(driver.clone()) as Arc<dyn Deployer>).await;
-        let invoker = Invoker::new(driver, clock, metrics, Duration::from_secs(10));
+        let invoker = Invoker::new(driver.clone(), clock, metrics, Duration::from_secs(10));
         let destinations = Destinations::new(Aws::new(aws::Settings::default()));
         tokio::spawn(events.clone().run(catalog.clone(), invoker.clone(), destinations));
-        let state = Arc::new(ApiState { catalog, invoker, events, settings });
+        let state = Arc::new(ApiState { catalog, driver, invoker, events, settings });
         let router = TowerToHyperService::new(router(Arc::clone(&state)));
         Self { _folder: folder, router, state, backend }
     }

@@ -11,10 +11,7 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 18] = [
-    ("/2019-09-30/functions/{name}/provisioned-concurrency", &[(MethodFilter::PUT, "PutProvisionedConcurrencyConfig"), (MethodFilter::GET, "GetProvisionedConcurrencyConfig"), (MethodFilter::DELETE, "DeleteProvisionedConcurrencyConfig")]),
-    ("/2021-10-31/functions/{name}/url", &[(MethodFilter::POST, "CreateFunctionUrlConfig"), (MethodFilter::GET, "GetFunctionUrlConfig"), (MethodFilter::PUT, "UpdateFunctionUrlConfig"), (MethodFilter::DELETE, "DeleteFunctionUrlConfig")]),
-    ("/2021-10-31/functions/{name}/urls", &[(MethodFilter::GET, "ListFunctionUrlConfigs")]),
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 15] = [
     ("/2025-12-01/durable-executions/{arn}", &[(MethodFilter::GET, "GetDurableExecution"), (MethodFilter::DELETE, "DeleteDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/checkpoint", &[(MethodFilter::POST, "CheckpointDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/history", &[(MethodFilter::GET, "GetDurableExecutionHistory")]),

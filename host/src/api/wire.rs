@@ -13,7 +13,9 @@ pub(super) mod event_source;
 pub(super) mod function;
 pub(super) mod layer;
 pub(super) mod policy;
+pub(super) mod provisioned;
 pub(super) mod settings;
+pub(super) mod url;
 
 /// A date in the protocol's own form; some members have a text instead.
 fn epoch_seconds(date: Timestamp) -> f64 {

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 
 use super::alias::Alias;
 use super::package::{Digest, Package};
+use super::provisioned::Provisioned;
 use super::qualified::{FunctionSettings, Qualified};
-use super::target::Target;
+use super::target::{Limits, Target};
+use super::url::FunctionUrl;
 
 pub use config::{
     Architecture, Code, FileSystem, FunctionConfig, ImageCode, LayerRef, LogFormat, Logging, PackageRef,
@@ -68,6 +70,10 @@ pub struct Function {
     pub last_published: u32,
     /// Reserved concurrency, shared by all versions.
     pub reserved_concurrency: Option<u32>,
+    /// Provisioned concurrency by qualifier: a version's number or an alias.
+    pub provisioned: BTreeMap<String, Arc<Provisioned>>,
+    /// URLs by alias; `$LATEST` is for the function itself.
+    pub urls: BTreeMap<String, Arc<FunctionUrl>>,
     /// Free labels.
     pub tags: BTreeMap<String, String>,
     /// What was set for `$LATEST`, versions and aliases, by qualifier.
@@ -101,6 +107,30 @@ impl Function {
     /// Whether it has this version or alias.
     pub fn has(&self, qualifier: &str) -> bool {
         self.qualified(qualifier).is_some()
+    }
+
+    /// Concurrency that is provisioned, over all qualifiers.
+    pub fn total_provisioned(&self) -> u32 {
+        self.provisioned.values().fold(0, |sum, provisioned| sum.saturating_add(provisioned.requested))
+    }
+
+    /// Concurrency that no other function can have: what is reserved, or else what is provisioned.
+    pub fn claimed_concurrency(&self) -> u32 {
+        self.reserved_concurrency.unwrap_or_else(|| self.total_provisioned())
+    }
+
+    /// How many instances a version may have, and must have. What is provisioned for an alias is its main
+    /// version's, unless that is `$LATEST`.
+    pub fn limits(&self, name: VersionName) -> Limits {
+        let leads_here = |qualifier: &String| self.qualified(qualifier).is_some_and(|it| it.name == name);
+        let here = self
+            .provisioned
+            .iter()
+            .filter(|(qualifier, _)| name != VersionName::Latest && leads_here(qualifier));
+        Limits {
+            reserved: self.reserved_concurrency,
+            provisioned: here.fold(0, |sum, (_, provisioned)| sum.saturating_add(provisioned.requested)),
+        }
     }
 
     /// Puts another version in the place of the one with its name.

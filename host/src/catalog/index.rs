@@ -8,12 +8,15 @@ use super::function::{Function, FunctionKey, Version, VersionName};
 use super::layer::{Layer, LayerKey, LayerVersion};
 use super::resource::{Place, Resource, Resources};
 use super::target::{FunctionRef, ResolveError, Target};
+use super::url::FunctionUrl;
 
 /// Every function and layer, by account, region and name. Maps within maps, because they can be searched with
 /// borrowed names.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     accounts: HashMap<Arc<str>, HashMap<Arc<str>, Region>>,
+    /// The function and the alias of each URL, by its id.
+    urls: HashMap<String, (FunctionKey, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -63,8 +66,15 @@ impl Index {
     /// Puts a function in the place of the one with its name.
     pub(super) fn put_function(&mut self, function: Arc<Function>) {
         let FunctionKey { account, region, name } = function.key.clone();
+        let named = function
+            .urls
+            .iter()
+            .map(|(qualifier, url)| (url.id.clone(), (function.key.clone(), qualifier.clone())));
+        let named: Vec<_> = named.collect();
         let region = self.accounts.entry(account).or_default().entry(region).or_default();
-        region.functions.insert(name, function);
+        let former = region.functions.insert(name, function);
+        self.forget_urls(former.as_deref());
+        self.urls.extend(named);
     }
 
     /// Takes a function out.
@@ -72,7 +82,21 @@ impl Index {
         if let Some(region) =
             self.accounts.get_mut(&key.account).and_then(|regions| regions.get_mut(&key.region))
         {
-            region.functions.remove(&key.name);
+            let former = region.functions.remove(&key.name);
+            self.forget_urls(former.as_deref());
+        }
+    }
+
+    /// A URL by its id, with its function and the alias that it is for.
+    pub(super) fn url(&self, id: &str) -> Option<(Arc<Function>, String, Arc<FunctionUrl>)> {
+        let (FunctionKey { account, region, name }, qualifier) = self.urls.get(id)?;
+        let function = self.function(account, region, name)?;
+        Some((Arc::clone(function), qualifier.clone(), Arc::clone(function.urls.get(qualifier)?)))
+    }
+
+    fn forget_urls(&mut self, former: Option<&Function>) {
+        for url in former.into_iter().flat_map(|function| function.urls.values()) {
+            self.urls.remove(&url.id);
         }
     }
 

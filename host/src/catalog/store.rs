@@ -17,6 +17,7 @@ use record::RecordError;
 
 pub use record::digest_of;
 
+mod by_qualifier;
 mod qualified;
 pub mod record;
 mod resources;
@@ -119,6 +120,8 @@ impl Store {
             let alias = record::read_alias(name.clone(), &text).map_err(unreadable)?;
             aliases.insert(name, Arc::new(alias));
         }
+        let provisioned = self.provisioned(id, &key)?;
+        let urls = self.urls(id, &key)?;
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
         let qualified = qualified::read(self.qualified(id)?).map_err(unreadable)?;
         let settings = qualified::read_settings(self.settings(id)?).map_err(unreadable)?;
@@ -130,6 +133,8 @@ impl Store {
             aliases,
             last_published: published,
             reserved_concurrency: reserved,
+            provisioned,
+            urls,
             tags,
             qualified,
             settings,
@@ -182,6 +187,7 @@ impl Store {
                 put_alias(&transaction, id, alias)?;
             }
         }
+        by_qualifier::put(&transaction, id, old, new)?;
         if let Some(old) = old {
             delete_missing(&transaction, id, old, new)?;
         }

@@ -27,8 +27,12 @@ impl Deployer for Scripted {
 
     fn deployed(&self, target: &Arc<Target>, limits: Limits) {
         let reserved = limits.reserved.map(|reserved| format!(" at most {reserved}")).unwrap_or_default();
-        let call =
-            format!("deployed #{} {}:{}{reserved}", target.function_id, target.function.name, target.version);
+        let provisioned = match limits.provisioned {
+            0 => String::new(),
+            provisioned => format!(" ready {provisioned}"),
+        };
+        let Target { function_id, function, version, .. } = &**target;
+        let call = format!("deployed #{function_id} {}:{version}{reserved}{provisioned}", function.name);
         self.calls.lock().unwrap().push(call);
     }
 
@@ -306,6 +310,45 @@ async fn an_alias_divides_invocations_and_holds_its_version() {
     world.catalog.delete_version(key("f"), 1).await.unwrap();
     world.catalog.delete_alias(key("f"), "live".into()).await.unwrap();
     assert_eq!(world.resolve("f", Some("live")).unwrap_err(), ResolveError::NotFound);
+}
+
+#[tokio::test]
+async fn what_is_provisioned_for_an_alias_moves_with_it_and_ends_with_it() {
+    let world = World::easy().await;
+    world.create("f").await;
+    world.settled("f").await;
+    world.catalog.publish_version(key("f"), None, None, None).await.unwrap();
+    world.describe("f", "two").await.unwrap();
+    world.settled("f").await;
+    world.catalog.publish_version(key("f"), None, None, None).await.unwrap();
+    let alias = Alias {
+        name: "live".into(),
+        version: VersionName::Number(1),
+        routing: None,
+        description: String::new(),
+        revision_id: "r".into(),
+    };
+    world.catalog.create_alias(key("f"), alias).await.unwrap();
+    world.calls();
+    world.catalog.provision(key("f"), "live".into(), 2).await.unwrap();
+    assert_eq!(world.calls(), ["deployed #1 f:1 ready 2"]);
+    assert!(matches!(
+        world.catalog.provision(key("f"), "$LATEST".into(), 2).await,
+        Err(ChangeError::VersionNotFound)
+    ));
+    let change =
+        |number| AliasChange { version: Some(VersionName::Number(number)), ..AliasChange::default() };
+    world.catalog.update_alias(key("f"), "live".into(), None, change(2)).await.unwrap();
+    assert_eq!(world.calls(), ["deployed #1 f:1", "deployed #2 f:2 ready 2"]);
+
+    let world = world.restart().await;
+    assert_eq!(
+        world.calls()[..3],
+        ["deployed #0 f:$LATEST", "deployed #1 f:1", "deployed #2 f:2 ready 2"].map(str::to_owned)
+    );
+    world.catalog.delete_alias(key("f"), "live".into()).await.unwrap();
+    world.catalog.unprovision(key("f"), "live".into()).await.unwrap();
+    assert_eq!(world.catalog.function(&key("f")).unwrap().total_provisioned(), 0);
 }
 
 #[tokio::test]

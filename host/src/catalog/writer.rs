@@ -18,14 +18,16 @@ use super::function::{
 use super::index::uses;
 use super::package::{MAX_UNPACKED_BYTES, Package};
 use super::store::{Store, StoreError, digest_of};
-use super::target::{Limits, Numbers, Target};
+use super::target::{Numbers, Target};
 use super::{Deployer, Shared};
 
 mod aliases;
 mod functions;
 mod layers;
+mod provisioned;
 mod qualified;
 mod resources;
+mod urls;
 
 pub use aliases::{AliasChange, RoutingChange};
 pub use functions::NewFunction;
@@ -52,6 +54,12 @@ pub enum ChangeError {
     /// There is an alias with this name.
     #[error("the alias exists")]
     AliasExists,
+    /// There is no such URL.
+    #[error("no such URL")]
+    UrlNotFound,
+    /// The function, or its alias, has a URL.
+    #[error("the URL exists")]
+    UrlExists,
     /// The version is used by an alias, whose name this is.
     #[error("the alias {0} refers to the version")]
     VersionInUse(String),
@@ -171,9 +179,13 @@ impl Writer {
         self.store.put_function(old, &new)?;
         for version in new.all_versions() {
             let known = old.and_then(|old| old.version(version.name)?.target.as_ref());
+            let limits = old.map(|old| old.limits(version.name));
             match &version.target {
-                Some(target) if !known.is_some_and(|known| Arc::ptr_eq(known, target)) => {
-                    self.deployed(target, &new);
+                Some(target)
+                    if !known.is_some_and(|known| Arc::ptr_eq(known, target))
+                        || limits != Some(new.limits(version.name)) =>
+                {
+                    self.deployed(target, version.name, &new);
                 }
                 Some(_) | None => {}
             }
@@ -200,7 +212,7 @@ impl Writer {
             };
             let deploy = Arc::new(self.shared.deploy(&function, name, serving, packages));
             let target = self.target(&function.key, name, serving, deploy);
-            self.deployed(&target, &function);
+            self.deployed(&target, name, &function);
             function.put_version(Arc::new(Version { target: Some(target), ..Version::clone(&version) }));
         }
         self.shared.index_mut().put_function(Arc::new(function));
@@ -285,9 +297,9 @@ impl Writer {
         *self.numbers.entry((key.clone(), name)).or_insert(next)
     }
 
-    fn deployed(&self, target: &Arc<Target>, function: &Function) {
+    fn deployed(&self, target: &Arc<Target>, name: VersionName, function: &Function) {
         if let Some(deployer) = self.deployer() {
-            deployer.deployed(target, Limits { reserved: function.reserved_concurrency, provisioned: 0 });
+            deployer.deployed(target, function.limits(name));
         }
     }
 

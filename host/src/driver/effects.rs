@@ -8,7 +8,7 @@ use hearth_pool::{Effect, Event, EvictReason, InstanceId, Purpose, Refusal, Requ
 use uuid::Uuid;
 
 use super::instance::Launched;
-use super::{Driver, Instance, Refused, Reserved, State, Waiter, context};
+use super::{Driver, Instance, ProvisioningFailure, Refused, Reserved, State, Waiter, context};
 use crate::catalog::Target;
 use crate::clock::Clock;
 
@@ -165,7 +165,8 @@ impl Driver {
                     ready_at,
                     answer,
                 };
-                let entered = launched.into_instance().and_then(|instance| self.enter(&Arc::new(instance)));
+                let entered =
+                    launched.into_instance().and_then(|instance| self.enter(&Arc::new(instance), purpose));
                 match entered {
                     Ok(()) => return,
                     Err(problem) => {
@@ -176,12 +177,12 @@ impl Driver {
             }
             Err(error) => error,
         };
-        self.launch_failed(id, &target, error);
+        self.launch_failed(id, &target, purpose, error);
     }
 
     /// Takes a launched instance into the tables and tells the pool. Fails, with a reason for people, if it
     /// has ended already: it must not be granted to anyone.
-    fn enter(&self, instance: &Arc<Instance>) -> Result<(), String> {
+    fn enter(&self, instance: &Arc<Instance>, purpose: Purpose) -> Result<(), String> {
         let mut state = self.state();
         if let Some(cause) = state.early_exits.remove(&instance.handle) {
             let reason = cause.get("reason").map_or("no reason given", String::as_str);
@@ -200,18 +201,31 @@ impl Driver {
         if let Some(function) = state.functions.get_mut(&instance.target.function_id) {
             function.launch_error = None;
         }
-        state.tell(self.shared.clock.now(), Event::Launched { instance: instance.id });
-        let actions = state.drain();
+        let now = self.shared.clock.now();
+        state.tell(now, Event::Launched { instance: instance.id });
+        let mut actions = state.drain();
+        if purpose == Purpose::Provisioned
+            && state.note_init(instance).is_err()
+            && !grants(&actions, instance)
+        {
+            // Nobody waited for it, and for nobody is it kept ready.
+            state.tell(now, Event::Exited { instance: instance.id });
+            actions.extend(state.drain());
+        }
         self.perform(state, actions);
         Ok(())
     }
 
-    fn launch_failed(&self, id: InstanceId, target: &Target, error: BackendError) {
+    fn launch_failed(&self, id: InstanceId, target: &Target, purpose: Purpose, error: BackendError) {
         tracing::warn!(function = %target.function.name, version = %target.version, %error, "launch failed");
         let mut state = self.state();
         state.launch_ended();
         if let Some(function) = state.functions.get_mut(&target.function_id) {
-            function.launch_error = Some(Arc::new(error));
+            let error = Arc::new(error);
+            if purpose == Purpose::Provisioned {
+                function.provisioning_failure = Some(ProvisioningFailure::Launch(Arc::clone(&error)));
+            }
+            function.launch_error = Some(error);
         }
         state.tell(self.shared.clock.now(), Event::LaunchFailed { instance: id });
         let actions = state.drain();
@@ -242,6 +256,12 @@ impl Driver {
             pause = (pause * 2).min(TERMINATE_RETRY_MAX);
         }
     }
+}
+
+/// Whether somebody is given this instance.
+fn grants(actions: &[Action], instance: &Arc<Instance>) -> bool {
+    let is_given = |action: &Action| matches!(action, Action::Grant { instance: given, .. } if Arc::ptr_eq(given, instance));
+    actions.iter().any(is_given)
 }
 
 /// What the deploy's template leaves open.

@@ -4,31 +4,37 @@ use std::sync::OnceLock;
 
 use hearth_core::{Event as BackendEvent, HostSink, Progress};
 use hearth_pool::Event;
+use tokio::runtime::Handle;
 
 use super::Driver;
 
 /// Takes a backend's messages. It exists before the driver does, since the backend is created first.
 #[derive(Debug, Default)]
 pub struct EventSink {
-    driver: OnceLock<Driver>,
+    driver: OnceLock<(Driver, Handle)>,
 }
 
 impl EventSink {
-    /// From now on, messages reach this driver. What came before concerned nothing that it knows.
+    /// From now on, messages reach this driver. What came before concerned nothing that it knows. Called on the
+    /// driver's runtime: messages come on threads of the backend, which know nothing of it.
     pub fn connect(&self, driver: &Driver) {
-        let _already_connected = self.driver.set(driver.clone());
+        let _already_connected = self.driver.set((driver.clone(), Handle::current()));
     }
 }
 
 impl HostSink for EventSink {
     fn event(&self, event: BackendEvent) {
-        if let Some(driver) = self.driver.get() {
+        if let Some((driver, runtime)) = self.driver.get() {
+            let _entered = runtime.enter();
             driver.instance_ended(event);
         }
     }
 
     fn progress(&self, progress: Progress) {
-        tracing::info!(step = %progress.step, done = progress.done, total = progress.total, "preparing");
+        tracing::debug!(step = %progress.step, done = progress.done, total = progress.total, "preparing");
+        if let Some((driver, _)) = self.driver.get() {
+            driver.preparations().update(progress);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The driver over a backend in the same process: exact on paused time, and under load on real threads.
 
 mod endings;
+mod provisioning;
 mod random_work;
 mod recording;
 
@@ -29,6 +30,10 @@ struct Fake {
     failing: BTreeSet<u64>,
     /// Launches by number that end before they have answered.
     dying: BTreeSet<u64>,
+    /// Launches by number of which the init fails.
+    uninitialized: BTreeSet<u64>,
+    /// Every initialization type that an instance was launched with.
+    initializations: Mutex<Vec<String>>,
     alive: Mutex<BTreeSet<String>>,
     most_alive: AtomicUsize,
     terminations: AtomicU64,
@@ -47,6 +52,7 @@ impl Backend for Fake {
 
     async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> hearth_core::Result<Answer> {
         let number = self.launches.fetch_add(1, Ordering::SeqCst);
+        self.initializations.lock().unwrap().push(spec.env["AWS_LAMBDA_INITIALIZATION_TYPE"].clone());
         if !self.instant {
             tokio::time::sleep(LAUNCH).await;
         }
@@ -60,9 +66,11 @@ impl Backend for Fake {
         if self.dying.contains(&number) {
             self.die(&spec.instance_id);
         }
+        let outcome = if self.uninitialized.contains(&number) { "failed" } else { "ready" };
         Ok(Answer {
             handle: spec.instance_id.clone(),
             endpoint: "127.0.0.1:1".to_owned(),
+            meta: Meta::from([("init.outcome".to_owned(), outcome.to_owned())]),
             ..Answer::default()
         })
     }
@@ -86,10 +94,10 @@ impl Fake {
     fn die(&self, handle: &str) {
         let sink = self.sink.lock().unwrap().clone().unwrap();
         let meta = Meta::from([("reason".to_owned(), "told to die".to_owned())]);
-        hearth_core::HostSink::event(
-            &*sink,
-            hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta },
-        );
+        let event = hearth_core::Event { kind: EventKind::EXITED, handle: handle.to_owned(), meta };
+        // As a plugin does: on a thread that is not the host's.
+        let told = std::thread::spawn(move || hearth_core::HostSink::event(&*sink, event));
+        told.join().unwrap();
     }
 
     fn alive(&self) -> usize {
@@ -141,7 +149,7 @@ impl World {
 }
 
 /// A function of image `uri`, which needs no code on disk.
-fn target(number: u32, uri: &str) -> Arc<Target> {
+pub(crate) fn target(number: u32, uri: &str) -> Arc<Target> {
     let key = FunctionKey::new("000000000000", "us-east-1", &format!("f{number}"));
     let config = FunctionConfig {
         code: Code::Image(ImageCode { uri: uri.to_owned(), ..ImageCode::default() }),

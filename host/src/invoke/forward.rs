@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hearth_core::Meta;
+use hearth_core::{Meta, Protocol};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 
 use super::connection::{Connection, SendError, TimedOut};
-use super::{Answered, FunctionError, Invocation};
+use super::{Answered, FunctionError, Invocation, aws_emulator};
 use crate::driver::{InFlight, Instance, Reserved};
 
 const INVOCATION_PATH: &str = "/2015-03-31/functions/function/invocations";
@@ -69,6 +69,18 @@ pub(super) async fn forward(reserved: Reserved, invocation: &Invocation) -> Forw
         cause = instance.death() => return Forwarded::Answered(exited(invocation, cause)),
     };
     match exchanged {
+        Ok((head, payload)) if instance.protocol == Protocol::AWS_RIE => {
+            match aws_emulator::understand(head.status(), payload.clone(), invocation) {
+                Some(answered) => {
+                    give_back(in_flight, connection, &head);
+                    Forwarded::Answered(answered)
+                }
+                None => refused_by_instance(&instance, head.status(), &payload),
+            }
+        }
+        Ok((head, payload)) if head.status() != StatusCode::OK => {
+            refused_by_instance(&instance, head.status(), &payload)
+        }
         Ok((head, payload)) => Forwarded::Answered(conclude(in_flight, connection, &head, payload)),
         // Dropping `in_flight` ends the instance.
         Err(failed) => failed.outcome(&instance, invocation),
@@ -115,9 +127,6 @@ async fn exchange(
 ) -> Result<(Response<()>, Bytes), Failed> {
     let (head, body) = send(connection, instance, invocation, Mode::Buffered).await?.into_parts();
     let payload = receive(connection, body).await?;
-    if head.status != StatusCode::OK {
-        return Err(Failed::Refused(head.status, payload));
-    }
     Ok((Response::from_parts(head, ()), payload))
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -31,6 +31,8 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 /// A response that is being written.
 #[derive(Debug)]
 pub struct Streamed {
+    /// What the function says that it writes; nothing is known of a response that failed before its first byte.
+    pub content_type: Option<HeaderValue>,
     /// What the function wrote, as it comes.
     pub chunks: mpsc::Receiver<Bytes>,
     /// How it ended: there when the chunks are over, unless the host is going down.
@@ -127,7 +129,7 @@ async fn exchange(
         let log_result = forward::log_result(head.headers());
         return Ok((head, Ending { error: Some(StreamError::described(&payload)), log_result }));
     }
-    listener.begin();
+    listener.begin(head.headers().get(CONTENT_TYPE).cloned());
     let trailers = relay(connection, body, invocation, listener).await?;
     let log_result = forward::log_result(&trailers).or_else(|| forward::log_result(head.headers()));
     Ok((head, Ending { error: StreamError::of_trailers(&trailers), log_result }))
@@ -167,12 +169,13 @@ enum Listener {
 }
 
 impl Listener {
-    fn begin(&mut self) {
+    fn begin(&mut self, content_type: Option<HeaderValue>) {
         *self = match std::mem::replace(self, Self::Gone) {
             Self::Waiting(opening) => {
                 let (chunks, chunks_out) = mpsc::channel(PIECES);
                 let (ending, ending_out) = oneshot::channel();
-                match opening.send(Ok(Streamed { chunks: chunks_out, ending: ending_out })) {
+                let streamed = Streamed { content_type, chunks: chunks_out, ending: ending_out };
+                match opening.send(Ok(streamed)) {
                     Ok(()) => Self::Listening(chunks, ending),
                     Err(_) => Self::Gone,
                 }
@@ -196,7 +199,7 @@ impl Listener {
     }
 
     fn end(mut self, ending: Ending) {
-        self.begin();
+        self.begin(None);
         if let Self::Listening(_, told) = self {
             // Nobody may be there to hear it.
             let _left = told.send(ending);

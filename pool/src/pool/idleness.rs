@@ -3,7 +3,7 @@
 use crate::instance::{Idle, Phase};
 use crate::keep_alive::Candidate;
 use crate::list::List;
-use crate::{EvictReason, FunctionId, Pool, ScaleOut, Timestamp};
+use crate::{EvictReason, FunctionId, Pool, Purpose, ScaleOut, Timestamp};
 
 impl Pool {
     /// An instance that may be in a list comes in hand: busy, and in none.
@@ -109,6 +109,23 @@ impl Pool {
         }
     }
 
+    /// An idle instance is the next one to be used, and the last one to leave. Where a floor is kept, those that
+    /// were launched for it go before the others: the others come and go with a burst.
+    fn line_up(&mut self, index: u32) {
+        let instance = &self.instances[index];
+        let fleet = &mut self.fleets[instance.function.0];
+        let is_for_floor = |index: u32| self.instances[index].purpose == Purpose::Provisioned;
+        let first_for_floor = match fleet.floor {
+            0 => None,
+            _ if is_for_floor(index) => None,
+            _ => fleet.idle.iter(&self.ready).find(|&other| is_for_floor(other)),
+        };
+        match first_for_floor {
+            Some(first) => fleet.idle.insert_before(&mut self.ready, first, index),
+            None => fleet.idle.push_back(&mut self.ready, index),
+        }
+    }
+
     fn arm_instance(&mut self, index: u32, at: Timestamp) {
         self.instances[index].armed = at;
         self.timers.instances.set(index, at);
@@ -125,13 +142,13 @@ impl Pool {
         let plan = self.policy.plan(self.now, candidate);
         instance.phase = Phase::Idle(plan.idle);
         instance.since = self.now;
-        fleet.idle.push_back(&mut self.ready, index);
         if fleet.requests() == 0 {
             fleet.prewarm_at = plan.prewarm_at;
         }
         self.memory.went_idle(instance.memory);
-        let is_first = fleet.idle.len() == 1;
-        if plan.idle.keep_until < instance.armed {
+        self.line_up(index);
+        let is_first = self.fleets[function.0].idle.front() == Some(index);
+        if plan.idle.keep_until < self.instances[index].armed {
             self.arm_instance(index, plan.idle.keep_until);
         }
         if is_first {

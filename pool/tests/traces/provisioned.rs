@@ -35,7 +35,34 @@ fn what_exceeds_the_floor_ages_out() {
             1s grant #1 to a, provisioned
             1s launch #2 of f v1
             2s grant #2 to b, cold
-            603s terminate #1: Idle
+            603s terminate #2: Idle
+        "]],
+    );
+}
+
+#[test]
+fn those_that_came_with_a_burst_are_used_last_and_leave_first() {
+    check(
+        "0s deploy f v1 provisioned=1
+         0s launched #1
+         1s request f a b c
+         2s launched #2 #3
+         3s release #1 #3 #2
+         4s request f d
+         5s request f e
+         6s release #1 #2
+         1h wait",
+        expect![[r"
+            0ns launch #1 of f v1, provisioned
+            1s grant #1 to a, provisioned
+            1s launch #2 of f v1
+            1s launch #3 of f v1
+            2s grant #2 to b, cold
+            2s grant #3 to c, cold
+            4s grant #1 to d, warm
+            5s grant #2 to e, warm
+            603s terminate #3: Idle
+            606s terminate #2: Idle
         "]],
     );
 }

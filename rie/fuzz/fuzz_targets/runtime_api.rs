@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use hearth_rie::{
-    Admission, Confinement, Function, Instance, InstanceConfig, LogFormat, NoObserver, Program,
+    Admission, Confinement, Function, Instance, InstanceConfig, LogFormat, NoObserver, Program, StreamRules,
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -154,7 +154,7 @@ fn config() -> InstanceConfig {
         init_limit: Duration::from_millis(10),
         memory_limit: None,
         extensions: None,
-        stream_limit: 1 << 20,
+        stream: StreamRules { limit: 1 << 20, rate: None },
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         runtime_api: SocketAddr::from(([127, 0, 0, 1], 0)),
         admission: Admission::Anyone,

@@ -1,10 +1,11 @@
 //! What a new process does to itself before it becomes the function.
 #![expect(unsafe_code, reason = "the standard library has no safe way to run code between fork and exec")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -31,20 +32,30 @@ pub(super) fn confine(command: &mut Command, confinement: &Confinement) {
 struct Steps {
     parent: Pid,
     open_files: Option<u64>,
-    private_tmp: Option<PrivateTmp>,
+    no_core_files: bool,
+    mounts: Option<Mounts>,
 }
 
-struct PrivateTmp {
-    directory: CString,
+/// What the process sees in the place of something else.
+struct Mounts {
+    /// Each with the place where it is seen.
+    binds: Vec<(CString, &'static CStr)>,
     /// Without privileges a mount namespace needs a user namespace around it, in which we stay who we are.
-    identity: Option<[(&'static std::ffi::CStr, Vec<u8>); 3]>,
+    identity: Option<[(&'static CStr, Vec<u8>); 3]>,
 }
 
 impl Steps {
     fn prepare(confinement: &Confinement) -> Self {
-        let private_tmp = confinement.private_tmp.as_ref().map(|directory| PrivateTmp {
-            // A path with a zero byte does not exist, and an empty one cannot be mounted.
-            directory: CString::new(directory.as_os_str().as_bytes()).unwrap_or_default(),
+        let Confinement { open_files, no_core_files, private_tmp, hosts } = confinement;
+        // A path with a zero byte does not exist, and an empty one cannot be mounted.
+        let text = |path: &PathBuf| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+        // `/tmp` last, since it may hide the others.
+        let binds: Vec<_> = [(hosts, c"/etc/hosts"), (private_tmp, c"/tmp")]
+            .into_iter()
+            .filter_map(|(path, place)| Some((text(path.as_ref()?), place)))
+            .collect();
+        let mounts = (!binds.is_empty()).then(|| Mounts {
+            binds,
             identity: (!geteuid().is_root()).then(|| {
                 let (user, group) = (geteuid(), getegid());
                 [
@@ -54,25 +65,26 @@ impl Steps {
                 ]
             }),
         });
-        Self { parent: getpid(), open_files: confinement.open_files, private_tmp }
+        Self { parent: getpid(), open_files: *open_files, no_core_files: *no_core_files, mounts }
     }
 
     fn take(&self) -> nix::Result<()> {
-        if let Some(tmp) = &self.private_tmp {
-            tmp.enter()?;
+        if let Some(mounts) = &self.mounts {
+            mounts.enter()?;
         }
         if let Some(limit) = self.open_files {
             setrlimit(Resource::RLIMIT_NOFILE, limit, limit)?;
         }
-        // A core file would land in the code, which is shared and never changes.
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        if self.no_core_files {
+            setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        }
         // Last, because entering a user namespace takes the setting back.
         set_pdeathsig(Signal::SIGKILL)?;
         if getppid() == self.parent { Ok(()) } else { Err(Errno::ESRCH) }
     }
 }
 
-impl PrivateTmp {
+impl Mounts {
     fn enter(&self) -> nix::Result<()> {
         const NOTHING: Option<&str> = None;
         match &self.identity {
@@ -85,6 +97,9 @@ impl PrivateTmp {
             }
         }
         mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
-        mount(Some(self.directory.as_c_str()), "/tmp", NOTHING, MsFlags::MS_BIND, NOTHING)
+        for (path, place) in &self.binds {
+            mount(Some(path.as_c_str()), *place, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+        }
+        Ok(())
     }
 }

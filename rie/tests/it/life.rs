@@ -178,19 +178,23 @@ while True:
 }
 
 #[tokio::test]
-async fn a_private_tmp_is_the_instances_own_and_survives_the_process() {
+async fn a_private_tmp_is_the_instances_own_and_survives_the_process_as_its_hosts_do() {
     let runtime = r#"
 while True:
     id, event, _ = next_invocation()
     if id == "1":
         open("/tmp/mine", "w").write("kept")
         os._exit(1)
-    respond(id, open("/tmp/mine").read())
+    import socket
+    respond(id, [open("/tmp/mine").read(), socket.gethostbyname("sandbox.localdomain")])
 "#;
     let tmp = tempfile::tempdir_in("/var/tmp").unwrap();
-    let tmp_path = tmp.path().to_owned();
+    let hosts = tempfile::NamedTempFile::new_in("/var/tmp").unwrap();
+    fs::write(hosts.path(), "127.0.0.7 sandbox.localdomain\n").unwrap();
+    let (tmp_path, hosts_path) = (tmp.path().to_owned(), hosts.path().to_owned());
     let bench = Bench::python_with(runtime, |config| {
         config.program.confinement.private_tmp = Some(tmp_path);
+        config.program.confinement.hosts = Some(hosts_path);
         config.program.confinement.open_files = Some(512);
         config.program.directory = "/".into();
     })
@@ -202,7 +206,7 @@ while True:
     }
     let mut host = bench.host().await;
     assert!(host.invoke("1", "{}").await.text().contains("exit status 1"));
-    assert_eq!(host.invoke("2", "{}").await.text(), r#""kept""#);
+    assert_eq!(host.invoke("2", "{}").await.text(), r#"["kept", "127.0.0.7"]"#);
     assert!(tmp.path().join("mine").exists());
     assert!(!Path::new("/tmp/mine").exists());
 }

@@ -1,5 +1,7 @@
 //! Responses that are streamed.
 
+use std::num::NonZeroU64;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::BodyExt;
@@ -122,12 +124,26 @@ async fn a_caller_that_leaves_in_the_middle_changes_nothing_for_the_function() {
 #[tokio::test]
 async fn a_stream_over_the_limit_is_cut_off_and_the_runtime_told() {
     let bench =
-        Bench::python_with(&runtime("chunk('two')\nchunk('three')"), |config| config.stream_limit = 7).await;
+        Bench::python_with(&runtime("chunk('two')\nchunk('three')"), |config| config.stream.limit = 7).await;
     let mut host = bench.host().await;
     let answer = Answer::rest(host.stream(invocation("1", "{}")).await).await;
     assert!("one two".starts_with(answer.text()), "{}", answer.text());
     assert_eq!(error_of(&answer).0, Some("Function.ResponseSizeTooLarge"));
     bench.written("status 413").await;
+}
+
+#[tokio::test]
+async fn a_stream_behind_its_first_bytes_goes_no_faster_than_the_rate() {
+    let mebibyte = 1024 * 1024;
+    let runtime = runtime("for _ in range(7): chunk('x' * 1048576)");
+    let bench =
+        Bench::python_with(&runtime, |config| config.stream.rate = NonZeroU64::new(4 * mebibyte)).await;
+    let mut host = bench.host().await;
+    let answer = Answer::rest(host.stream(invocation("1", "{}")).await).await;
+    assert_eq!((answer.body.len() as u64, error_of(&answer).0), (7 * mebibyte + 4, None));
+    let report = bench.lines().into_iter().find(|line| line.starts_with("REPORT")).unwrap();
+    let duration = report.split_once("Duration: ").unwrap().1.split_once(" ms").unwrap().0;
+    assert!(duration.parse::<f64>().unwrap() >= 250.0, "{report}");
 }
 
 #[tokio::test]

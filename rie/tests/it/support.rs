@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use hearth_rie::{
     Admission, Confinement, Exit, Function, Instance, InstanceConfig, Line, LogFormat, Observer, Origin,
-    Program,
+    Program, StreamRules,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -143,7 +143,7 @@ fn config(mut command: Vec<OsString>, directory: &Path, seen: Arc<Seen>) -> Inst
         init_limit: Duration::from_secs(10),
         memory_limit: None,
         extensions: None,
-        stream_limit: InstanceConfig::STREAM_LIMIT,
+        stream: StreamRules::default(),
         listen: "127.0.0.1:0".parse().unwrap(),
         runtime_api: "127.0.0.1:0".parse().unwrap(),
         admission: Admission::Bearer(TOKEN.into()),

@@ -58,7 +58,10 @@ impl Clients {
 
     fn suites(self, has_nextest: bool) -> Result<[Command; 2]> {
         let mut boto3 = Command::new(python::with_test_packages()?);
-        boto3.args(["-m", "pytest", "tests/clients"]).current_dir(cargo::root());
+        // Those over containers are another ring.
+        boto3
+            .args(["-m", "pytest", "tests/clients", "--ignore=tests/clients/containers"])
+            .current_dir(cargo::root());
         let prepared = self.0.join().ok();
         let Prepared { functions, node_client } =
             prepared.explain("the clients' tests are not prepared")??;

@@ -2,11 +2,11 @@
 
 use super::*;
 
-const ALIASES: &str = "/2015-03-31/functions/f/aliases";
+pub(super) const ALIASES: &str = "/2015-03-31/functions/f/aliases";
 const VERSIONS: &str = "/2015-03-31/functions/f/versions";
 
 /// A world with a function and two versions of it.
-async fn with_two_versions() -> World {
+pub(super) async fn with_two_versions() -> World {
     let world = World::new().await;
     world.create("f").await;
     world.post(VERSIONS, json!({"Description": "one"})).await;

@@ -15,6 +15,8 @@ use crate::catalog::function::{
 };
 use crate::catalog::layer::LayerVersion;
 use crate::catalog::policy::LayerPolicy;
+use crate::catalog::provisioned::Provisioned;
+use crate::catalog::url::{FunctionUrl, UrlSettings};
 
 /// Why a record cannot be understood: the field that has no meaning.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +108,20 @@ struct AliasRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct ProvisionedRecord {
+    requested: u32,
+    last_modified_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UrlRecord {
+    id: String,
+    settings: UrlSettings,
+    created_ms: i64,
+    last_modified_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LayerVersionRecord {
     package: PackageRecord,
     description: String,
@@ -172,6 +188,43 @@ pub fn read_alias(name: String, text: &str) -> Result<Alias, RecordError> {
         routing,
         description: record.description,
         revision_id: record.revision_id,
+    })
+}
+
+/// Writes what is provisioned.
+pub fn write_provisioned(provisioned: &Provisioned) -> Result<String, RecordError> {
+    let record = ProvisionedRecord {
+        requested: provisioned.requested,
+        last_modified_ms: provisioned.last_modified.as_millisecond(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+/// Reads what is provisioned.
+pub fn read_provisioned(text: &str) -> Result<Provisioned, RecordError> {
+    let record: ProvisionedRecord = serde_json::from_str(text)?;
+    Ok(Provisioned { requested: record.requested, last_modified: read_time(record.last_modified_ms)? })
+}
+
+/// Writes a URL.
+pub fn write_url(url: &FunctionUrl) -> Result<String, RecordError> {
+    let record = UrlRecord {
+        id: url.id.clone(),
+        settings: url.settings.clone(),
+        created_ms: url.created.as_millisecond(),
+        last_modified_ms: url.last_modified.as_millisecond(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+/// Reads a URL.
+pub fn read_url(text: &str) -> Result<FunctionUrl, RecordError> {
+    let record: UrlRecord = serde_json::from_str(text)?;
+    Ok(FunctionUrl {
+        id: record.id,
+        settings: record.settings,
+        created: read_time(record.created_ms)?,
+        last_modified: read_time(record.last_modified_ms)?,
     })
 }
 

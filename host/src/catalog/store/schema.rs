@@ -6,7 +6,7 @@ use super::StoreError;
 
 /// Each step takes the database from one schema version to the next; the version is the number of steps taken.
 /// A step that was ever released does not change any more.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE functions (
         id INTEGER PRIMARY KEY,
@@ -87,6 +87,23 @@ const MIGRATIONS: [&str; 2] = [
         id TEXT NOT NULL,
         record TEXT NOT NULL,
         PRIMARY KEY (account, region, id)
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- The qualifier is a version's number or an alias.
+    CREATE TABLE provisioned_concurrency (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The qualifier is an alias, or $LATEST for the function itself.
+    CREATE TABLE function_urls (
+        function INTEGER NOT NULL REFERENCES functions ON DELETE CASCADE,
+        qualifier TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (function, qualifier)
     ) STRICT, WITHOUT ROWID;
 ",
 ];

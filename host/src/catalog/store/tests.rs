@@ -8,10 +8,12 @@ use crate::catalog::function::{
     Status, Tracing, Vpc, ZipCode,
 };
 use crate::catalog::policy::Statement;
+use crate::catalog::provisioned::Provisioned;
 use crate::catalog::qualified::{
     EventInvokeConfig, FunctionSettings, Qualified, RecursiveLoop, RuntimeManagement,
 };
 use crate::catalog::resource::{CodeSigningConfig, Place};
+use crate::catalog::url::{Cors, FunctionUrl, InvokeMode, UrlAuth, UrlSettings};
 
 fn database() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -86,6 +88,28 @@ fn qualified() -> Qualified {
     }
 }
 
+fn url() -> FunctionUrl {
+    let words = |word: &str| Some(vec![word.to_owned()]);
+    let cors = Cors {
+        allow_credentials: Some(true),
+        allow_headers: words("x-a"),
+        allow_methods: words("PUT"),
+        allow_origins: words("https://a.test"),
+        expose_headers: words("x-b"),
+        max_age: Some(7),
+    };
+    FunctionUrl {
+        id: "0123".into(),
+        settings: UrlSettings {
+            auth: UrlAuth::Iam,
+            cors: Some(cors),
+            invoke_mode: Some(InvokeMode::ResponseStream),
+        },
+        created: jiff::Timestamp::UNIX_EPOCH,
+        last_modified: jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
+    }
+}
+
 fn function() -> Function {
     let (serving, reason) = (Arc::new(config(image())), "reason".to_owned());
     let numbered = [
@@ -102,6 +126,7 @@ fn function() -> Function {
         description: "d".into(),
         revision_id: "r".into(),
     };
+    let provisioned = Provisioned { requested: 2, last_modified: jiff::Timestamp::UNIX_EPOCH };
     Function {
         key: FunctionKey::new("000000000000", "us-east-1", "f"),
         latest: version(VersionName::Latest, config(zip()), Status::Active),
@@ -111,6 +136,8 @@ fn function() -> Function {
         aliases: [("live".to_owned(), Arc::new(alias))].into(),
         last_published: 9,
         reserved_concurrency: Some(5),
+        provisioned: [("live".to_owned(), Arc::new(provisioned))].into(),
+        urls: [("$LATEST".to_owned(), Arc::new(url()))].into(),
         tags: [("team".to_owned(), "fire".to_owned())].into(),
         qualified: [("live".to_owned(), Arc::new(qualified()))].into(),
         settings: FunctionSettings {
@@ -140,6 +167,8 @@ fn a_change_writes_what_differs_and_deletes_what_is_gone() {
     new.aliases.clear();
     new.qualified.clear();
     new.settings = FunctionSettings::default();
+    new.provisioned.clear();
+    new.urls.clear();
     new.tags.clear();
     new.reserved_concurrency = None;
     new.latest = version(VersionName::Latest, config(image()), Status::Active);

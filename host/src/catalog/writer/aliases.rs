@@ -85,6 +85,8 @@ impl Writer {
         let mut function = Function::clone(&old);
         if function.aliases.remove(name).is_some() {
             function.qualified.remove(name);
+            function.provisioned.remove(name);
+            function.urls.remove(name);
             self.put(Some(&old), function)?;
         }
         Ok(())

@@ -40,6 +40,8 @@ impl Writer {
             aliases: BTreeMap::new(),
             last_published: 0,
             reserved_concurrency: None,
+            provisioned: BTreeMap::new(),
+            urls: BTreeMap::new(),
             tags,
             qualified: BTreeMap::new(),
             settings,
@@ -141,6 +143,7 @@ impl Writer {
         // Deleting what is not there is no error, as in AWS.
         let Some(version) = function.versions.remove(&number) else { return Ok(()) };
         function.qualified.remove(&name.to_string());
+        function.provisioned.remove(&number.to_string());
         self.put(Some(&old), function)?;
         self.retire(key, &version);
         Ok(())
@@ -154,10 +157,7 @@ impl Writer {
     ) -> Result<(), ChangeError> {
         let old = self.find(key)?;
         let function = Function { reserved_concurrency: reserved, ..Function::clone(&old) };
-        let function = self.put(Some(&old), function)?;
-        for target in function.all_versions().filter_map(|version| version.target.as_ref()) {
-            self.deployed(target, &function);
-        }
+        self.put(Some(&old), function)?;
         Ok(())
     }
 

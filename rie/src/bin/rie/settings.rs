@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_rie::{Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Observer, Program};
+use hearth_rie::{
+    Admission, Confinement, Defaults, Function, InstanceConfig, LogFormat, Observer, Program, StreamRules,
+};
 
 const USAGE: &str = "usage: rie [--runtime-interface-emulator-address HOST:PORT] [--runtime-api-address HOST:PORT] \
                      [BOOTSTRAP [ARGUMENT…] [HANDLER]]";
@@ -27,6 +30,10 @@ pub(crate) struct Settings {
     /// `HEARTH_RIE_INIT_MS`.
     init_limit: Duration,
     timeout: Duration,
+    /// `HEARTH_RIE_MEMORY_MB`: the function is killed when it uses more.
+    memory_limit: Option<u64>,
+    /// `HEARTH_RIE_STREAM_LIMIT` in bytes, and `HEARTH_RIE_STREAM_RATE` in bytes per second.
+    stream: StreamRules,
     /// `HEARTH_RIE_FREEZE`: 1 to stop the function between invocations, which AWS's emulator does not.
     freeze: bool,
     /// `AWS_LAMBDA_LOG_FORMAT`, and `HEARTH_RIE_SYSTEM_LOG_LEVEL`, which Lambda does not tell the function.
@@ -80,7 +87,12 @@ impl Settings {
             grace: Duration::from_millis(number("HEARTH_RIE_GRACE_MS", 9000)?),
             token: text("HEARTH_RIE_TOKEN").filter(|token| !token.is_empty()).map(str::to_owned),
             init_limit: Duration::from_millis(number("HEARTH_RIE_INIT_MS", 10_000)?),
+            memory_limit: Some(number("HEARTH_RIE_MEMORY_MB", 0)? * 1024 * 1024).filter(|limit| *limit > 0),
             timeout: Duration::from_secs(number("AWS_LAMBDA_FUNCTION_TIMEOUT", 300)?),
+            stream: StreamRules {
+                limit: number("HEARTH_RIE_STREAM_LIMIT", StreamRules::default().limit)?,
+                rate: NonZeroU64::new(number("HEARTH_RIE_STREAM_RATE", 0)?),
+            },
             freeze: text("HEARTH_RIE_FREEZE") == Some("1"),
             log_format: LogFormat::of(text("AWS_LAMBDA_LOG_FORMAT"), text("HEARTH_RIE_SYSTEM_LOG_LEVEL")),
             slots: number("AWS_LAMBDA_MAX_CONCURRENCY", 1)?.try_into().unwrap_or(1),
@@ -111,9 +123,9 @@ impl Settings {
             function: self.function,
             slots: self.slots,
             init_limit: self.init_limit,
-            memory_limit: None,
+            memory_limit: self.memory_limit,
             extensions: Some("/opt/extensions".into()),
-            stream_limit: InstanceConfig::STREAM_LIMIT,
+            stream: self.stream,
             listen: self.listen,
             runtime_api: self.runtime_api,
             admission: self.token.map_or(Admission::Anyone, Admission::Bearer),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hearth_core::Artifact;
 
 /// The folder with the layers, later ones on top. Built once for each list of layers, and never written to.
-pub(crate) fn merged(state: &Path, layers: &[Artifact]) -> io::Result<PathBuf> {
+pub fn merged(state: &Path, layers: &[Artifact]) -> io::Result<PathBuf> {
     if let [only] = layers {
         return Ok(only.dir_path.clone().into());
     }

@@ -1,0 +1,98 @@
+//! For those who write backends: the conformance kit on ours, and on one that was begun a moment ago.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::launch;
+
+/// `hearth backend …`, with the emulator to be found as `rie`.
+fn backend(args: &[&str]) -> Output {
+    let mut command = launch().command();
+    let beside = Path::new(command.get_program()).parent().unwrap().to_owned();
+    command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", beside.display()));
+    command.arg("backend").args(args).output().unwrap()
+}
+
+/// The checks of a backend that did not pass, as `name: why`, and how many there were in all.
+fn unmet(args: &[&str]) -> (Vec<String>, usize) {
+    let output = backend(&[&["check", "--json", "--soak", "2"], args].concat());
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said()));
+    let checks = report["checks"].as_array().unwrap();
+    let failed = checks.iter().filter(|check| check["outcome"] == "failed");
+    let failed: Vec<_> = failed.map(|check| format!("{}: {}", check["name"], check["why"])).collect();
+    assert_eq!(output.status.success(), failed.is_empty(), "{failed:?}");
+    (failed, checks.iter().filter(|check| check["outcome"] == "passed").count())
+}
+
+#[test]
+fn the_process_backend_conforms() {
+    let (failed, passed) = unmet(&["process"]);
+    assert_eq!((failed, passed), (vec![], 20));
+}
+
+#[test]
+fn the_mock_conforms_as_far_as_it_can() {
+    let (failed, passed) = unmet(&["mock"]);
+    assert_eq!(failed, Vec::<String>::new());
+    assert!(passed >= 17, "{passed}");
+}
+
+#[test]
+fn a_new_project_builds_and_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    let written = backend(&["new", "my-own", "--path", project.to_str().unwrap()]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let library = build(&project).join("libhearth_backend_my_own.so");
+    let (failed, passed) = unmet(&[library.to_str().unwrap()]);
+    assert_eq!(failed, Vec::<String>::new());
+    assert!(passed >= 11, "{passed}");
+}
+
+#[test]
+fn the_smallest_example_is_small_and_conforms() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/backend-minimal");
+    let source = fs::read_to_string(example.join("src/lib.rs")).unwrap();
+    assert!(source.lines().count() <= 120);
+    assert!(source.contains("#![forbid(unsafe_code)]"));
+    let library = build(&example).join("libhearth_backend_minimal.so");
+    assert_eq!(unmet(&[library.to_str().unwrap()]).0, Vec::<String>::new());
+}
+
+/// Builds a project with the versions and beside the files of Hearth's own build, so that little is left to build.
+fn build(project: &Path) -> std::path::PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    fs::copy(lock, project.join("Cargo.lock")).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--offline", "--target-dir"]).arg(target).current_dir(project);
+    let built = cargo.output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join("debug")
+}
+
+#[test]
+fn what_cannot_be_checked_or_begun_is_said_in_one_line() {
+    let here = tempfile::tempdir().unwrap();
+    let taken = here.path().to_str().unwrap();
+    for (args, message) in [
+        (&["check", "nonesuch"][..], "hearth: there is no backend `nonesuch`"),
+        (&["check", "/etc/passwd"], "it is not a shared library"),
+        (
+            &["check", "mock", "--runtime", "java21"],
+            "there is no function for the runtime java21 here: provided.*, python* and nodejs* are known",
+        ),
+        (&["check", "mock", "--config", "/no/such.toml"], "cannot read the settings file /no/such.toml"),
+        (&["new", "My_Own"], "`My_Own` cannot be the name of a backend: use lower-case letters"),
+        (&["new", "own", "--path", taken], "exists already; choose another place with --path"),
+    ] {
+        let output = backend(args);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!output.status.success() && said.contains(message), "{args:?}: {said}");
+    }
+}
