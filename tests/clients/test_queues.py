@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import deployer, started
+from fixtures import deployer, started
 from hearth import ACCOUNT, REGION, wait_until
 from queues import Queues
 

@@ -1,6 +1,6 @@
 """What was set is there again after the host was killed."""
 
-from conftest import PYTHON
+from fixtures import PYTHON
 from hearth import ACCOUNT, REGION, ROLE, Function, Host, zip_of
 
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue"
