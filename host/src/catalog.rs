@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use bytes::Bytes;
 use hearth_core::LaunchSpec;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use alias::Alias;
 use function::{Function, FunctionConfig, FunctionKey, Version, VersionName};
@@ -117,6 +117,7 @@ struct Shared {
     index: RwLock<Index>,
     packages: PackageStore,
     deployer: OnceLock<Arc<dyn Deployer>>,
+    resources_changed: watch::Sender<()>,
     wall_clock: WallClock,
     function_env: BTreeMap<String, String>,
 }
@@ -396,6 +397,16 @@ impl Catalog {
     /// All values of a kind in one account and region, by id.
     pub fn resources<R: Resource>(&self, place: &Place) -> Vec<Arc<R>> {
         self.shared.index().resources(place)
+    }
+
+    /// All values of a kind, in no order.
+    pub fn all_resources<R: Resource>(&self) -> Vec<(Place, Arc<R>)> {
+        self.shared.index().all_resources()
+    }
+
+    /// Tells when such a value was put, changed or deleted.
+    pub fn resource_changes(&self) -> watch::Receiver<()> {
+        self.shared.resources_changed.subscribe()
     }
 
     /// Puts a value in the place of the one with its id.

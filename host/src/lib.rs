@@ -8,8 +8,8 @@
 //!            HTTP to the instance ─► rie ─► Runtime API ─► the function
 //! ```
 //!
-//! Only [`api`] knows the Lambda API's JSON, headers, ARNs and error names, and only [`aws`] and [`destinations`]
-//! those of what is told to other services. Only [`config`] reads files of settings and the
+//! Only [`api`] knows the Lambda API's JSON, headers, ARNs and error names, and only [`aws`], [`destinations`]
+//! and [`event_sources`] those of other services. Only [`config`] reads files of settings and the
 //! environment. Only [`clock`] reads time. [`serve`] is the one place that knows all parts.
 
 pub mod api;
@@ -24,6 +24,7 @@ pub mod destinations;
 pub mod detach;
 pub mod driver;
 pub mod event_queue;
+pub mod event_sources;
 pub mod invoke;
 pub mod metrics;
 pub mod plugin;

@@ -17,6 +17,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::destinations::Destinations;
 use crate::driver::{self, Driver, EventSink, ShutDown};
 use crate::event_queue::{self, EventQueue};
+use crate::event_sources;
 use crate::invoke::Invoker;
 use crate::metrics::Metrics;
 use crate::plugin::{self, LoadOptions, SearchPath};
@@ -129,7 +130,10 @@ pub async fn serve(
     let reaper = tokio::spawn(reap_for_ever(Arc::clone(&backend)));
 
     let invoker = Invoker::new(driver.clone(), clock, Arc::clone(&metrics), config.queue_timeout);
-    let destinations = Destinations::new(Aws::new(config.aws.clone()));
+    let aws = Aws::new(config.aws.clone());
+    let reader = event_sources::Reader::new(catalog.clone(), invoker.clone(), aws.clone());
+    let sources = tokio::spawn(reader.run());
+    let destinations = Destinations::new(aws);
     let events_runner = tokio::spawn(events.clone().run(catalog.clone(), invoker.clone(), destinations));
     let settings = api::Settings {
         account: config.account_id.clone(),
@@ -149,7 +153,7 @@ pub async fn serve(
     tracing::info!(grace = ?config.shutdown_grace, "stopping; a second signal ends the grace period");
     let report = driver.shut_down(config.shutdown_grace, TERMINATE_LIMIT, signals.next()).await;
     connections.close(FLUSH_LIMIT).await;
-    for task in [reaper, timer, events_runner] {
+    for task in [reaper, timer, events_runner, sources] {
         task.abort();
     }
     catalog.close().await;

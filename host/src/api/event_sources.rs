@@ -1,4 +1,4 @@
-//! Event source mappings: stored and shown.
+//! Event source mappings. Queues are read by [`event_sources`](crate::event_sources); all others are stored and shown.
 //!
 //! A change is made before it is answered, while AWS takes its time: the answer tells of it as under way
 //! nevertheless, as clients expect.

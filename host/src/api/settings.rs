@@ -12,7 +12,10 @@ use crate::catalog::function::{
 };
 
 pub(super) use forms::architecture;
-use forms::{LoggingChange, ROLE_PATTERN, check_layers, environment, file_systems, is_role, logging};
+use forms::{
+    LoggingChange, ROLE_PATTERN, TARGET_PATTERN, check_layers, environment, file_systems, is_role, is_target,
+    logging,
+};
 
 mod forms;
 
@@ -67,6 +70,9 @@ impl Changes {
             given.memory_size.and_then(|it| violations.range(it, "memorySize", 128, MODEL_MAX_MEMORY_MB));
         let storage = given.ephemeral_storage.and_then(|it| it.size);
         check_layers(given.layers.as_deref().unwrap_or_default(), violations);
+        if let Some(arn) = given.dead_letter_config.as_ref().and_then(|it| it.target_arn.as_ref()) {
+            violations.pattern(arn, "deadLetterConfig.targetArn", TARGET_PATTERN, is_target);
+        }
         Self {
             role: given.role,
             runtime: given.runtime,
@@ -285,6 +291,11 @@ mod tests {
                 r#"{"LoggingConfig": {"LogFormat": "XML"}}"#,
                 "ValidationException: 1 validation error detected: Value 'XML' at 'loggingConfig.logFormat' failed to satisfy constraint: Member must satisfy enum value set: [JSON, Text]",
             ),
+            (
+                r#"{"DeadLetterConfig": {"TargetArn": "queue"}}"#,
+                "ValidationException: 1 validation error detected: Value 'queue' at 'deadLetterConfig.targetArn' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
+            ),
+            (r#"{"DeadLetterConfig": {"TargetArn": ""}}"#, "fine"),
             (
                 r#"{"SnapStart": {"ApplyOn": "Always"}}"#,
                 "ValidationException: 1 validation error detected: Value 'Always' at 'snapStart.applyOn' failed to satisfy constraint: Member must satisfy enum value set: [PublishedVersions, None]",

@@ -133,6 +133,18 @@ impl Index {
         region.flat_map(|region| R::all(&region.resources).values().cloned()).collect()
     }
 
+    /// All values of a kind, in no order.
+    pub(super) fn all_resources<R: Resource>(&self) -> Vec<(Place, Arc<R>)> {
+        let mut found = Vec::new();
+        for (account, regions) in &self.accounts {
+            for (region, content) in regions {
+                let place = Place { account: account.to_string(), region: region.to_string() };
+                found.extend(R::all(&content.resources).values().map(|one| (place.clone(), Arc::clone(one))));
+            }
+        }
+        found
+    }
+
     /// Puts a value in the place of the one with its id.
     pub(super) fn put_resource<R: Resource>(&mut self, place: &Place, resource: Arc<R>) {
         let account = self.accounts.entry(place.account.as_str().into()).or_default();

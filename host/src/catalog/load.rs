@@ -3,6 +3,8 @@
 use std::fs;
 use std::sync::{Arc, OnceLock, RwLock};
 
+use tokio::sync::watch;
+
 use super::function::{Function, PackageRef, Status, Version};
 use super::index::Index;
 use super::layer::{Layer, LayerVersion};
@@ -36,8 +38,14 @@ pub(super) fn open(settings: Settings) -> Result<(Shared, Store), OpenError> {
     if removed > 0 {
         tracing::info!(folders = removed, "removed code that nothing refers to");
     }
-    let shared =
-        Shared { index: RwLock::new(index), packages, deployer: OnceLock::new(), wall_clock, function_env };
+    let shared = Shared {
+        index: RwLock::new(index),
+        packages,
+        deployer: OnceLock::new(),
+        resources_changed: watch::Sender::default(),
+        wall_clock,
+        function_env,
+    };
     Ok((shared, store))
 }
 

@@ -135,3 +135,16 @@ pub(super) fn is_role(text: &str) -> bool {
                 && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
         })
 }
+
+/// Form of the ARN of a dead-letter queue; empty for none.
+pub(super) const TARGET_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()";
+
+/// Whether it fits [`TARGET_PATTERN`].
+pub(super) fn is_target(text: &str) -> bool {
+    let mut parts = text.splitn(4, ':');
+    let fits = parts.next() == Some("arn")
+        && parts.next().is_some_and(|partition| partition.is_empty() || partition.starts_with("aws"))
+        && parts.next().is_some_and(|service| !service.is_empty())
+        && parts.next().is_some();
+    text.is_empty() || fits
+}

@@ -14,6 +14,7 @@ impl Writer {
         self.store.put_resource(place, &resource)?;
         let resource = Arc::new(resource);
         self.shared.index_mut().put_resource(place, Arc::clone(&resource));
+        self.shared.resources_changed.send_replace(());
         Ok(resource)
     }
 
@@ -37,6 +38,8 @@ impl Writer {
         id: &str,
     ) -> Result<Option<Arc<R>>, ChangeError> {
         self.store.delete_resource::<R>(place, id)?;
-        Ok(self.shared.index_mut().remove_resource(place, id))
+        let removed = self.shared.index_mut().remove_resource(place, id);
+        self.shared.resources_changed.send_replace(());
+        Ok(removed)
     }
 }
