@@ -81,7 +81,8 @@ def test_a_bad_zip_is_refused_and_leaves_nothing(host, client, case):
     refused = refusal(client, "create_function", **new_function("bad-zip", Code={"ZipFile": package}))
     assert (refused.status, refused.kind) == (400, "InvalidParameterValueException")
     assert refused.message == message if message else refused.message in (UNREADABLE, TOO_LARGE)
-    assert everything_below(code) == before
+    # What an earlier test deleted may go meanwhile.
+    assert set(everything_below(code)) <= set(before)
     assert refusal(client, "get_function", FunctionName="bad-zip").status == 404
 
 

@@ -364,7 +364,10 @@ async fn what_is_deleted_is_gone_and_its_code_stays_while_an_instance_runs_it() 
     assert!(matches!(world.catalog.delete_function(key("f")).await, Err(ChangeError::FunctionNotFound)));
     assert_eq!(world.code_folders(), 1);
     drop(instance);
-    assert_eq!(world.code_folders(), 0);
+    // The rollout that has settled may hold it for a moment longer.
+    while world.code_folders() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
