@@ -204,11 +204,11 @@ def test_a_client_that_does_not_read_cannot_keep_the_instance_past_the_timeout(h
     function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
     gate = tmp_path / "gate"
     gate.touch()
-    stream = Stream(function, {"do": "much", "megabytes": 150, "gate": str(gate)}, host.client())
+    stream = Stream(function, {"do": "much", "megabytes": 200, "gate": str(gate)}, host.client())
     assert stream.chunk() == b"one "
     # It waits in line until the stream has been given up.
     assert function.invoke({"do": "plain"}).error is None
-    assert len(stream.rest()) < 150_000_000
+    assert len(stream.rest()) < 200_000_000
     assert stream.error == fault(stream, "Sandbox.Timedout", "Task timed out after 1.00 seconds")
 
 
@@ -225,10 +225,10 @@ def test_a_long_stream_takes_no_memory_and_a_client_that_does_not_read_slows_the
     event = {"do": "much", "gate": str(gate)}
     Stream(function, event | {"megabytes": 1}).rest()
     before = peak_of(fresh_host)
-    stream = Stream(function, event | {"megabytes": 150, "stuck": str(stuck)})
+    stream = Stream(function, event | {"megabytes": 200, "stuck": str(stuck)})
     assert stream.chunk() == b"one "
     wait_for_file(stuck)
-    assert sum(map(len, stream.chunks())) == 150_000_000
+    assert sum(map(len, stream.chunks())) == 200_000_000
     assert stream.complete == {}
     growth = peak_of(fresh_host) - before
     print(f"the host's peak grew by {growth} KiB")
