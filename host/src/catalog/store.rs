@@ -18,10 +18,10 @@ use record::RecordError;
 pub use record::digest_of;
 
 mod by_qualifier;
-mod qualified;
 pub mod record;
 mod resources;
 mod schema;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -123,8 +123,8 @@ impl Store {
         let provisioned = self.provisioned(id, &key)?;
         let urls = self.urls(id, &key)?;
         let tags = self.rows("SELECT name, value FROM tags WHERE function = ?", id)?.into_iter().collect();
-        let qualified = qualified::read(self.qualified(id)?).map_err(unreadable)?;
-        let settings = qualified::read_settings(self.settings(id)?).map_err(unreadable)?;
+        let qualified = self.qualified(id, &key)?;
+        let settings = settings::read(self.settings(id)?).map_err(unreadable)?;
         let latest = versions.remove(&0).ok_or_else(|| unreadable(RecordError::Field("$LATEST")))?;
         Ok(Function {
             key,
@@ -194,9 +194,8 @@ impl Store {
         if old.map(|old| &old.tags) != Some(&new.tags) {
             put_tags(&transaction, id, &new.tags)?;
         }
-        qualified::put(&transaction, id, old.map(|old| &old.qualified), &new.qualified)?;
         if old.map(|old| &old.settings) != Some(&new.settings) {
-            qualified::put_settings(&transaction, id, &new.settings)?;
+            settings::put(&transaction, id, &new.settings)?;
         }
         Ok(transaction.commit()?)
     }

@@ -1,4 +1,5 @@
-//! What a function has by qualifier: provisioned concurrency and URLs. Both are kept in tables of one form.
+//! What a function has by qualifier: provisioned concurrency, URLs, and what else was set for one. All are kept in
+//! tables of one form.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use super::record::{self, RecordError};
 use super::{Store, StoreError};
 use crate::catalog::function::{Function, FunctionKey};
 use crate::catalog::provisioned::Provisioned;
+use crate::catalog::qualified::Qualified;
 use crate::catalog::url::FunctionUrl;
 
 const PROVISIONED: &str = "provisioned_concurrency";
 const URLS: &str = "function_urls";
+const QUALIFIED: &str = "qualified";
 
 type ByQualifier<T> = BTreeMap<String, Arc<T>>;
 
@@ -29,6 +32,11 @@ impl Store {
     /// The URLs of a function, whose row has this id.
     pub(super) fn urls(&self, id: i64, key: &FunctionKey) -> Result<ByQualifier<FunctionUrl>, StoreError> {
         self.by_qualifier(URLS, id, key, record::read_url)
+    }
+
+    /// What else was set for the qualifiers of a function, whose row has this id.
+    pub(super) fn qualified(&self, id: i64, key: &FunctionKey) -> Result<ByQualifier<Qualified>, StoreError> {
+        self.by_qualifier(QUALIFIED, id, key, |text| Ok(serde_json::from_str(text)?))
     }
 
     fn by_qualifier<T>(
@@ -58,7 +66,9 @@ pub(super) fn put(
 ) -> Result<(), StoreError> {
     let rows = |table| Rows { transaction, table, function };
     rows(PROVISIONED).put(old.map(|old| &old.provisioned), &new.provisioned, record::write_provisioned)?;
-    rows(URLS).put(old.map(|old| &old.urls), &new.urls, record::write_url)
+    rows(URLS).put(old.map(|old| &old.urls), &new.urls, record::write_url)?;
+    let write = |qualified: &Qualified| Ok(serde_json::to_string(qualified)?);
+    rows(QUALIFIED).put(old.map(|old| &old.qualified), &new.qualified, write)
 }
 
 /// One function's rows in one of the tables.
