@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use self::error::ApiError;
 pub use self::front::{Door, Front};
+use crate::aws::Aws;
 use crate::catalog::Catalog;
 use crate::driver::Driver;
 use crate::event_queue::EventQueue;
@@ -74,6 +75,8 @@ pub struct ApiState {
     pub invoker: Invoker,
     /// Takes asynchronous invocations.
     pub events: EventQueue,
+    /// Has code in buckets.
+    pub aws: Aws,
     /// What callers do not say.
     pub settings: Settings,
 }

@@ -1,7 +1,8 @@
-//! Calls of other AWS services, at endpoints that the operator names: signed with Signature Version 4, over plain
-//! HTTP.
+//! Calls of other AWS services, at endpoints that the operator names: signed with Signature Version 4, over HTTP or
+//! HTTPS.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -12,8 +13,9 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -25,11 +27,15 @@ pub mod events;
 pub mod s3;
 pub mod sns;
 pub mod sqs;
+mod tls;
 
 pub use arn::Arn;
+pub use tls::TlsError;
 
 /// How long a service has for its answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Most that an answer may measure which is no object of a bucket, in bytes: ten messages of a queue are less than 3 MB.
+const SMALL_ANSWER: usize = 16 * 1024 * 1024;
 /// Most that is shown of what a service says of a refusal, in characters.
 const SHOWN: usize = 500;
 
@@ -64,10 +70,12 @@ impl Service {
 /// Where the services are, and who calls them.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// `http://host:port`, perhaps with a path, without a slash at the end.
+    /// `http://host:port` or `https://host`, perhaps with a path, without a slash at the end.
     pub endpoints: BTreeMap<Service, String>,
     /// Without them, requests are signed with the account's number as access key: emulators take it for that.
     pub keys: Option<Keys>,
+    /// A file of certificates, in PEM, to trust instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 /// The credentials of this host.
@@ -132,19 +140,26 @@ struct Call<'a> {
     path: &'a str,
     headers: &'a [(&'static str, &'static str)],
     body: Bytes,
+    /// A longer answer is an error, in bytes.
+    answer_limit: usize,
 }
 
 /// Calls services. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Aws {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     settings: Settings,
 }
 
 impl Aws {
     /// A caller with these settings. Connects when it is used.
-    pub fn new(settings: Settings) -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http(), settings }
+    ///
+    /// # Errors
+    ///
+    /// If an endpoint is `https://` and there are no certificates to trust.
+    pub fn new(settings: Settings) -> Result<Self, TlsError> {
+        let connector = tls::connector(&settings)?;
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), settings })
     }
 
     fn endpoint(&self, service: Service) -> Result<&str, CallError> {
@@ -155,11 +170,12 @@ impl Aws {
     /// Makes a call, and answers the body of an answer that is no refusal.
     async fn call(&self, call: Call<'_>) -> Result<Bytes, CallError> {
         let endpoint = self.endpoint(call.service)?;
+        let limit = call.answer_limit;
         let request = self.request(endpoint, call).map_err(CallError::Request)?;
         let unreachable = |problem| CallError::Unreachable { endpoint: endpoint.to_owned(), problem };
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| root_cause(&error))?;
-            read(response).await.map_err(|error| root_cause(&error))
+            read(response, limit).await
         };
         let (status, body) = tokio::time::timeout(ANSWER_LIMIT, exchange)
             .await
@@ -173,7 +189,7 @@ impl Aws {
     }
 
     fn request(&self, endpoint: &str, call: Call<'_>) -> Result<Request<Full<Bytes>>, String> {
-        let Call { service, account, region, method, path, headers, body } = call;
+        let Call { service, account, region, method, path, headers, body, answer_limit: _ } = call;
         let uri = format!("{endpoint}{path}");
         let name = service.variable().to_ascii_lowercase();
         let identity = self.credentials(account).into();
@@ -219,9 +235,10 @@ fn signing_settings(service: Service) -> SigningSettings {
     settings
 }
 
-async fn read(response: Response<Incoming>) -> Result<(u16, Bytes), hyper::Error> {
+async fn read(response: Response<Incoming>, limit: usize) -> Result<(u16, Bytes), String> {
     let status = response.status().as_u16();
-    Ok((status, response.into_body().collect().await?.to_bytes()))
+    let body = Limited::new(response.into_body(), limit).collect().await;
+    Ok((status, body.map_err(|error| root_cause(error.as_ref()))?.to_bytes()))
 }
 
 /// The HTTP client's own words say only that something failed; what failed is at the end of the chain.

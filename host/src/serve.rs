@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::api::{self, ApiState, Front, admin};
-use crate::aws::Aws;
+use crate::aws::{self, Aws};
 use crate::catalog::{self, Catalog, Deployer};
 use crate::clock::Clock;
 use crate::config::HostConfig;
@@ -49,6 +49,9 @@ pub enum StartError {
          say --allow-anonymous if that is what you want"
     )]
     Exposed(std::net::SocketAddr),
+    /// Other services cannot be called over HTTPS.
+    #[error(transparent)]
+    Tls(#[from] aws::TlsError),
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -100,6 +103,7 @@ pub async fn serve(
     log_filter: String,
 ) -> Result<ShutDown, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let aws = Aws::new(config.aws.clone())?;
     let server = listen(&config).await?;
     let data_dir = DataDir::open(&config.data_dir)?;
     let clock = Clock::start();
@@ -130,10 +134,9 @@ pub async fn serve(
     let reaper = tokio::spawn(reap_for_ever(Arc::clone(&backend)));
 
     let invoker = Invoker::new(driver.clone(), clock, Arc::clone(&metrics), config.queue_timeout);
-    let aws = Aws::new(config.aws.clone());
     let reader = event_sources::Reader::new(catalog.clone(), invoker.clone(), aws.clone());
     let sources = tokio::spawn(reader.run());
-    let destinations = Destinations::new(aws);
+    let destinations = Destinations::new(aws.clone());
     let events_runner = tokio::spawn(events.clone().run(catalog.clone(), invoker.clone(), destinations));
     let settings = api::Settings {
         account: config.account_id.clone(),
@@ -143,8 +146,14 @@ pub async fn serve(
         port: server.local_addr().map_err(|error| StartError::listen(&config, error))?.port(),
     };
     let admin = admin::AdminState { catalog: catalog.clone(), driver: driver.clone(), metrics, clock };
-    let state =
-        Arc::new(ApiState { catalog: catalog.clone(), driver: driver.clone(), invoker, events, settings });
+    let state = Arc::new(ApiState {
+        catalog: catalog.clone(),
+        driver: driver.clone(),
+        invoker,
+        events,
+        aws,
+        settings,
+    });
     let front = Front::new(api::router(Arc::clone(&state)).merge(admin::router(admin)), state);
 
     announce(&server, &driver);

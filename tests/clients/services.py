@@ -1,4 +1,4 @@
-"""A server in the place of SQS, SNS, EventBridge and S3 that takes whatever arrives and remembers it."""
+"""A server in the place of SQS, SNS, EventBridge and S3 that takes whatever arrives and remembers it, and has objects."""
 
 import http.server
 import json
@@ -9,6 +9,8 @@ import urllib.parse
 from hearth import ANSWER_LIMIT
 
 ENDPOINTS = ("SQS", "SNS", "EVENTS", "S3")
+NO_SUCH_KEY = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>k</Key></Error>"""
 
 
 class Request:
@@ -38,11 +40,13 @@ class Request:
 
 
 class Services:
-    """The server. `failures` is how many of the next requests it refuses as if it were overloaded."""
+    """The server. `failures` is how many of the next requests it refuses as if it were overloaded; `objects` are what
+    buckets hold, by path and query."""
 
     def __init__(self):
         self.arrived = queue.Queue()
         self.failures = 0
+        self.objects = {}
         services = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -59,6 +63,15 @@ class Services:
                 self.wfile.write(b"{}")
 
             do_PUT = do_POST
+
+            def do_GET(self):
+                services.arrived.put(Request(self, b""))
+                found = services.objects.get(self.path)
+                content = NO_SUCH_KEY if found is None else found
+                self.send_response(404 if found is None else 200)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
             def log_message(self, *_):
                 pass

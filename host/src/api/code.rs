@@ -10,16 +10,21 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use super::body::Limit;
-use super::error::{ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND};
+use super::caller::Caller;
+use super::error::{ACCESS_DENIED, ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND};
 use super::wire::blob::Blob;
-use super::wire::function::{CodeLocation, FunctionCode, UpdateFunctionCode};
+use super::wire::function::{CodeLocation, FunctionCode, S3Location, UpdateFunctionCode};
 use super::{ApiState, body};
+use crate::aws::{CallError, s3};
 use crate::catalog::digest::Digest;
 use crate::catalog::function::{Code, ImageCode};
 use crate::catalog::package::Package;
 
 /// Largest zip file in a request, in bytes.
 const MAX_ZIP_BYTES: usize = 52_428_800;
+
+/// Largest zip file in a bucket, in bytes: what a function may measure unpacked.
+const MAX_ZIP_OBJECT_BYTES: usize = 262_144_000;
 
 /// Most that a request which brings code may measure, in bytes.
 const MAX_REQUEST_BYTES: u64 = 70_167_211;
@@ -62,23 +67,23 @@ impl UpdateFunctionCode {
     pub(super) fn take_code(&mut self) -> FunctionCode {
         FunctionCode {
             zip_file: self.zip_file.take(),
-            s3_bucket: self.s3_bucket.take(),
+            s3: std::mem::take(&mut self.s3),
             image_uri: self.image_uri.take(),
         }
     }
 }
 
 /// Takes in the code of a request.
-pub(super) async fn take(api: &ApiState, code: FunctionCode) -> Result<NewCode, ApiError> {
-    match code {
-        FunctionCode { zip_file: Some(zip), s3_bucket: None, image_uri: None, .. } => {
-            Ok(NewCode::Zip(take_zip(api, zip).await?))
-        }
-        FunctionCode { zip_file: None, s3_bucket: Some(_), image_uri: None, .. } => Err(from_s3()),
-        FunctionCode { zip_file: None, s3_bucket: None, image_uri: Some(uri), .. } => {
-            Ok(NewCode::Image(ImageCode { uri, ..ImageCode::default() }))
-        }
-        FunctionCode { .. } => Err(ApiError::invalid(
+pub(super) async fn take(
+    api: &ApiState,
+    caller: &Caller<'_>,
+    code: FunctionCode,
+) -> Result<NewCode, ApiError> {
+    match (code.zip_file, code.s3.given(), code.image_uri) {
+        (Some(zip), None, None) => Ok(NewCode::Zip(take_zip(api, zip).await?)),
+        (None, Some(object), None) => Ok(NewCode::Zip(fetch_zip(api, caller, object).await?)),
+        (None, None, Some(uri)) => Ok(NewCode::Image(ImageCode { uri, ..ImageCode::default() })),
+        _ => Err(ApiError::invalid(
             "Please provide exactly one of the following: ZipFile, S3Bucket and S3Key, or ImageUri.",
         )),
     }
@@ -93,9 +98,54 @@ pub(super) async fn take_zip(api: &ApiState, Blob(zip): Blob) -> Result<Arc<Pack
     api.catalog.add_package(zip).await.map_err(|error| ApiError::package(&error))
 }
 
-/// Code in S3 is not fetched by this host.
-pub(super) fn from_s3() -> ApiError {
-    ApiError::invalid("This host does not fetch code from S3. Please send it as ZipFile.")
+/// A zip file in a bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ZipObject<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    version: Option<&'a str>,
+}
+
+impl S3Location {
+    /// The object, if the caller said which one.
+    pub(super) fn given(&self) -> Option<ZipObject<'_>> {
+        let version = self.version.as_deref();
+        Some(ZipObject { bucket: self.bucket.as_deref()?, key: self.key.as_deref()?, version })
+    }
+}
+
+/// Fetches a zip file from its bucket and takes it in. It may be larger than one in a request: only what it
+/// unpacks to has a limit.
+pub(super) async fn fetch_zip(
+    api: &ApiState,
+    caller: &Caller<'_>,
+    ZipObject { bucket, key, version }: ZipObject<'_>,
+) -> Result<Arc<Package>, ApiError> {
+    let object = s3::Object { account: caller.account, region: caller.region, bucket, key };
+    let zip = api.aws.get_object(object, version, MAX_ZIP_OBJECT_BYTES).await;
+    let zip = zip.map_err(|error| not_fetched(&error))?;
+    api.catalog.add_package(zip).await.map_err(|error| ApiError::package(&error))
+}
+
+/// What AWS says of an object that it cannot have.
+fn not_fetched(error: &CallError) -> ApiError {
+    let refusal = match error {
+        CallError::Refused { text, .. } => s3::Refusal::read(text),
+        _ => None,
+    };
+    match refusal {
+        Some(s3::Refusal { code: code @ "AccessDenied", message }) => ApiError::new(
+            &ACCESS_DENIED,
+            format!(
+                "Your access has been denied by S3, please make sure your request credentials have permission to \
+                 GetObject for the bucket and key. S3 Error Code: {code}. S3 Error Message: {message}"
+            ),
+        ),
+        Some(s3::Refusal { code, message }) => ApiError::invalid(format!(
+            "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}"
+        )),
+        None => ApiError::invalid(format!("Error occurred while GetObject. S3: {error}")),
+    }
 }
 
 /// Where clients can fetch a function's code.

@@ -36,6 +36,7 @@ macro_rules! kinds {
 }
 
 kinds! {
+    ACCESS_DENIED = "AccessDeniedException" FORBIDDEN "Message" None;
     CODE_SIGNING_CONFIG_NOT_FOUND = "CodeSigningConfigNotFoundException" NOT_FOUND "Message" Some("User");
     INVALID_PARAMETER = "InvalidParameterValueException" BAD_REQUEST "message" Some("User");
     INVALID_REQUEST_CONTENT = "InvalidRequestContentException" BAD_REQUEST "message" Some("User");

@@ -67,7 +67,7 @@ pub(super) async fn create(
     let settings = FunctionSettings { code_signing_config: signing, ..FunctionSettings::default() };
     let architecture = architecture.unwrap_or(Architecture::X86_64);
     let new = Creation { key: key.clone(), kind, architecture, changes };
-    let (config, packages) = new.prepare(&api, code::take(&api, given_code).await?)?;
+    let (config, packages) = new.prepare(&api, code::take(&api, &caller, given_code).await?)?;
     let publish = request.publish.unwrap_or(false);
     let new = NewFunction { key: key.clone(), config, tags: labels, settings, publish, packages };
     let function =

@@ -47,11 +47,9 @@ pub(super) async fn publish(
     let content = violations.required(request.content, "content");
     violations.check()?;
     let package = match content {
-        Some(LayerContent { zip_file: Some(zip), s3_bucket: None }) => code::take_zip(&api, zip).await?,
-        Some(LayerContent { s3_bucket: Some(_), .. }) => return Err(code::from_s3()),
-        Some(LayerContent { .. }) | None => {
-            return Err(ApiError::invalid("Please provide the layer's ZipFile."));
-        }
+        Some(content) => take_content(&api, &Caller::of(&headers, &api.settings), content).await?,
+        // Told as a violation.
+        None => return Err(neither()),
     };
     let key = key?;
     let new = NewLayerVersion {
@@ -65,6 +63,22 @@ pub(super) async fn publish(
     let published = api.catalog.publish_layer_version(new).await;
     let version = published.map_err(|error| ApiError::change(error, &key.arn()))?;
     answer(StatusCode::CREATED, &shown(&key, &version, &headers))
+}
+
+async fn take_content(
+    api: &ApiState,
+    caller: &Caller<'_>,
+    content: LayerContent,
+) -> Result<Arc<Package>, ApiError> {
+    match (content.zip_file, content.s3.given()) {
+        (Some(zip), None) => code::take_zip(api, zip).await,
+        (None, Some(object)) => code::fetch_zip(api, caller, object).await,
+        _ => Err(neither()),
+    }
+}
+
+fn neither() -> ApiError {
+    ApiError::invalid("Please provide exactly one of the following: ZipFile, or S3Bucket and S3Key.")
 }
 
 /// `GetLayerVersion`

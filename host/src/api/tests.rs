@@ -179,9 +179,10 @@ impl World {
         tokio::spawn(driver.clone().run_timer());
         catalog.start(Arc::new(driver.clone()) as Arc<dyn Deployer>).await;
         let invoker = Invoker::new(driver.clone(), clock, metrics, Duration::from_secs(10));
-        let destinations = Destinations::new(Aws::new(aws::Settings::default()));
+        let aws = Aws::new(aws::Settings::default()).unwrap();
+        let destinations = Destinations::new(aws.clone());
         tokio::spawn(events.clone().run(catalog.clone(), invoker.clone(), destinations));
-        let state = Arc::new(ApiState { catalog, driver, invoker, events, settings });
+        let state = Arc::new(ApiState { catalog, driver, invoker, events, aws, settings });
         let router = TowerToHyperService::new(router(Arc::clone(&state)));
         Self { _folder: folder, router, state, backend }
     }

@@ -103,7 +103,7 @@ pub(super) async fn code(
     }
     check_kind(&function, &request)?;
     let given = request.take_code();
-    let new_code = code::take(&api, given).await?;
+    let new_code = code::take(&api, &caller, given).await?;
     if request.dry_run.unwrap_or(false) {
         return dry_run(&function, &new_code, architecture, arn);
     }
@@ -122,7 +122,7 @@ pub(super) async fn code(
 }
 
 fn check_kind(function: &Function, request: &UpdateFunctionCode) -> Result<(), ApiError> {
-    let brings_zip = request.zip_file.is_some() || request.s3_bucket.is_some();
+    let brings_zip = request.zip_file.is_some() || request.s3.bucket.is_some();
     match &function.latest.config.code {
         Code::Image(_) if brings_zip => {
             Err(ApiError::invalid("Please provide ImageUri when updating a function with packageType Image."))

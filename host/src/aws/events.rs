@@ -4,7 +4,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Arn, Aws, Call, CallError, Service};
+use super::{Arn, Aws, Call, CallError, SMALL_ANSWER, Service};
 
 /// An event for a bus.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ impl Aws {
                     ("x-amz-target", "AWSEvents.PutEvents"),
                 ],
                 body: entries.to_string().into(),
+                answer_limit: SMALL_ANSWER,
             })
             .await?;
         match serde_json::from_slice::<PutEventsAnswer>(&answer) {

@@ -6,7 +6,7 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::sqs::Attribute;
-use super::{Arn, Aws, Call, CallError, Service};
+use super::{Arn, Aws, Call, CallError, SMALL_ANSWER, Service};
 
 impl Aws {
     /// `Publish`; `arn` is the whole of what `topic` is made of.
@@ -38,6 +38,7 @@ impl Aws {
             path: "/",
             headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
             body: form.into(),
+            answer_limit: SMALL_ANSWER,
         })
         .await
         .map(drop)

@@ -7,7 +7,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Arn, Aws, Call, CallError, Service};
+use super::{Arn, Aws, Call, CallError, SMALL_ANSWER, Service};
 
 /// What goes along with a message: name, type and value.
 pub type Attribute<'a> = (&'a str, &'a str, &'a str);
@@ -125,6 +125,7 @@ impl Aws {
             path: "/",
             headers: &[("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)],
             body: body.to_string().into(),
+            answer_limit: SMALL_ANSWER,
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! Where other AWS services are: the variables that AWS's own SDKs read.
 
+use std::path::PathBuf;
+
 use http::Uri;
 
 use super::{ConfigError, Environment};
@@ -21,18 +23,17 @@ pub(super) fn read(environment: &impl Environment) -> Result<Settings, ConfigErr
     if let (Some(id), Some(secret)) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
         settings.keys = Some(Keys { id, secret, session_token: get("AWS_SESSION_TOKEN") });
     }
+    settings.ca_bundle = get("AWS_CA_BUNDLE").map(PathBuf::from);
     Ok(settings)
 }
 
 fn check(name: &str, url: &str) -> Result<(), ConfigError> {
-    let problem = match url.parse::<Uri>() {
-        Ok(uri) if uri.scheme_str() == Some("http") && uri.authority().is_some() => return Ok(()),
-        Ok(uri) if uri.scheme_str() == Some("https") => {
-            "this host speaks plain HTTP with other services only"
+    match url.parse::<Uri>() {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => Ok(()),
+        Ok(_) | Err(_) => {
+            Err(ConfigError(format!("{name}: `{url}`: it is not an address as in http://127.0.0.1:4566")))
         }
-        Ok(_) | Err(_) => "it is not an address as in http://127.0.0.1:4566",
-    };
-    Err(ConfigError(format!("{name}: `{url}`: {problem}")))
+    }
 }
 
 #[cfg(test)]
@@ -54,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_http_address_is_named() {
-        for (url, problem) in [
-            ("https://sqs.eu-west-1.amazonaws.com", "this host speaks plain HTTP with other services only"),
-            ("127.0.0.1:4566", "it is not an address as in http://127.0.0.1:4566"),
-        ] {
-            let told = read(&BTreeMap::from([("AWS_ENDPOINT_URL_S3", url)])).unwrap_err().to_string();
+    fn what_is_no_address_is_named() {
+        let read = |url| read(&BTreeMap::from([("AWS_ENDPOINT_URL_S3", url)]));
+        for url in ["127.0.0.1:4566", "ftp://127.0.0.1"] {
+            let problem = "it is not an address as in http://127.0.0.1:4566";
+            let told = read(url).unwrap_err().to_string();
             assert_eq!(told, format!("AWS_ENDPOINT_URL_S3: `{url}`: {problem}"));
         }
+        assert!(read("https://sqs.eu-west-1.amazonaws.com").is_ok());
     }
 }

@@ -160,7 +160,7 @@ async fn a_bad_creation_is_refused_in_awss_words_and_leaves_nothing() {
         ),
         (
             with(base(), "Code", json!({"S3Bucket": "b", "S3Key": "k"})),
-            r#"400 InvalidParameterValueException {"Type":"User","message":"This host does not fetch code from S3. Please send it as ZipFile."}"#,
+            r#"400 InvalidParameterValueException {"Type":"User","message":"Error occurred while GetObject. S3: no endpoint is known for it; set AWS_ENDPOINT_URL_S3"}"#,
         ),
         (
             with(base(), "Layers", json!(["arn:aws:lambda:us-east-1:000000000000:layer:l:9"])),

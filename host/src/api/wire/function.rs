@@ -35,9 +35,20 @@ pub(in crate::api) struct CreateFunction {
 #[serde(rename_all = "PascalCase")]
 pub(in crate::api) struct FunctionCode {
     pub(in crate::api) zip_file: Option<Blob>,
-    #[serde(rename = "S3Bucket")]
-    pub(in crate::api) s3_bucket: Option<String>,
+    #[serde(flatten)]
+    pub(in crate::api) s3: S3Location,
     pub(in crate::api) image_uri: Option<String>,
+}
+
+/// Where code is in a bucket, as far as the caller said.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::api) struct S3Location {
+    #[serde(rename = "S3Bucket")]
+    pub(in crate::api) bucket: Option<String>,
+    #[serde(rename = "S3Key")]
+    pub(in crate::api) key: Option<String>,
+    #[serde(rename = "S3ObjectVersion")]
+    pub(in crate::api) version: Option<String>,
 }
 
 /// `PUT /2015-03-31/functions/{FunctionName}/code`
@@ -45,8 +56,8 @@ pub(in crate::api) struct FunctionCode {
 #[serde(rename_all = "PascalCase")]
 pub(in crate::api) struct UpdateFunctionCode {
     pub(in crate::api) zip_file: Option<Blob>,
-    #[serde(rename = "S3Bucket")]
-    pub(in crate::api) s3_bucket: Option<String>,
+    #[serde(flatten)]
+    pub(in crate::api) s3: S3Location,
     pub(in crate::api) image_uri: Option<String>,
     pub(in crate::api) architectures: Option<Vec<String>>,
     pub(in crate::api) publish: Option<bool>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::blob::Blob;
-use super::function::date;
+use super::function::{S3Location, date};
 use crate::catalog::layer::{LayerKey, LayerVersion};
 
 /// `POST /2018-10-31/layers/{LayerName}/versions`
@@ -22,8 +22,8 @@ pub(in crate::api) struct PublishLayerVersion {
 #[serde(rename_all = "PascalCase")]
 pub(in crate::api) struct LayerContent {
     pub(in crate::api) zip_file: Option<Blob>,
-    #[serde(rename = "S3Bucket")]
-    pub(in crate::api) s3_bucket: Option<String>,
+    #[serde(flatten)]
+    pub(in crate::api) s3: S3Location,
 }
 
 /// A version of a layer: with `Content` the answer of publishing and getting it, without in lists.
