@@ -14,6 +14,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::access::Access;
 use self::error::ApiError;
 pub use self::front::{Door, Front};
 use crate::aws::Aws;
@@ -22,6 +23,7 @@ use crate::driver::Driver;
 use crate::event_queue::EventQueue;
 use crate::invoke::Invoker;
 
+pub mod access;
 mod account;
 pub mod admin;
 mod aliases;
@@ -90,6 +92,8 @@ pub struct Settings {
     pub region: String,
     /// Instances at most, over all functions: what the account's settings tell.
     pub account_concurrency: u32,
+    /// Who may call.
+    pub access: Access,
     /// Memory that all instances together may have: no function can have more.
     pub memory_budget_mb: Option<u64>,
     /// Where the host listens, for the URLs that it hands out.
@@ -102,6 +106,7 @@ impl Default for Settings {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             account_concurrency: 1000,
+            access: Access::Anybody,
             memory_budget_mb: None,
             port: 3001,
         }

@@ -1,16 +1,11 @@
 //! Calls of other AWS services, at endpoints that the operator names: signed with Signature Version 4, over HTTP or
 //! HTTPS.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -21,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::clock::Clock;
+use crate::sigv4::{self, Keys};
 
 mod arn;
 pub mod events;
@@ -76,17 +72,6 @@ pub struct Settings {
     pub keys: Option<Keys>,
     /// A file of certificates, in PEM, to trust instead of the system's.
     pub ca_bundle: Option<PathBuf>,
-}
-
-/// The credentials of this host.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    /// Access key id.
-    pub id: String,
-    /// Secret access key.
-    pub secret: String,
-    /// Of temporary credentials.
-    pub session_token: Option<String>,
 }
 
 /// Why a call has not done what it was for.
@@ -190,49 +175,25 @@ impl Aws {
 
     fn request(&self, endpoint: &str, call: Call<'_>) -> Result<Request<Full<Bytes>>, String> {
         let Call { service, account, region, method, path, headers, body, answer_limit: _ } = call;
-        let uri = format!("{endpoint}{path}");
-        let name = service.variable().to_ascii_lowercase();
-        let identity = self.credentials(account).into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(&name)
-            .time(Clock::wall().try_into().map_err(|error: jiff::Error| error.to_string())?)
-            .settings(signing_settings(service))
-            .build()
-            .map_err(|error| error.to_string())?
-            .into();
-        let signable =
-            SignableRequest::new(method.as_str(), &uri, headers.iter().copied(), SignableBody::Bytes(&body))
-                .map_err(|error| error.to_string())?;
-        let (signature, _) = sign(signable, &params).map_err(|error| error.to_string())?.into_parts();
-        let mut request = Request::builder().method(method).uri(uri);
+        let mut request = Request::builder().method(method).uri(format!("{endpoint}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        signature.apply_to_request_http1x(&mut request);
+        let mut request = request.body(Full::new(body.clone())).map_err(|error| error.to_string())?;
+        let service = service.variable().to_ascii_lowercase();
+        let scope = sigv4::Scope { region, service: &service, at: Clock::wall() };
+        sigv4::sign(&mut request, &body, &self.keys(account), scope)?;
         Ok(request)
     }
 
-    fn credentials(&self, account: &str) -> Credentials {
+    fn keys(&self, account: &str) -> Cow<'_, Keys> {
         match &self.settings.keys {
-            Some(Keys { id, secret, session_token }) => {
-                Credentials::new(id, secret, session_token.clone(), None, "environment")
+            Some(keys) => Cow::Borrowed(keys),
+            None => {
+                Cow::Owned(Keys { id: account.to_owned(), secret: "hearth".to_owned(), session_token: None })
             }
-            None => Credentials::new(account, "hearth", None, None, "account"),
         }
     }
-}
-
-fn signing_settings(service: Service) -> SigningSettings {
-    let mut settings = SigningSettings::default();
-    if service == Service::S3 {
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    }
-    settings
 }
 
 async fn read(response: Response<Incoming>, limit: usize) -> Result<(u16, Bytes), String> {

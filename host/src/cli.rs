@@ -128,7 +128,7 @@ fn instances(flags: &Flags, json: bool) -> Result<ExitCode, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    println!("{}", runtime.block_on(instances::instances(&config.listen, json))?);
+    println!("{}", runtime.block_on(instances::instances(&config, json))?);
     Ok(ExitCode::SUCCESS)
 }
 

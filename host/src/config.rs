@@ -11,10 +11,12 @@ use clap::Args;
 use hearth_pool::{KeepAlive, MemoryMib, QueuePolicy, ScaleOut};
 use serde::Deserialize;
 
+use crate::api::access::Access;
 use crate::aws;
 use crate::event_queue;
 use crate::simulate::policy;
 
+mod credentials;
 mod endpoints;
 
 /// Lambda has no smaller function: a budget below it holds none.
@@ -35,8 +37,10 @@ pub struct HostConfig {
     pub account_id: String,
     /// The region of callers whose credentials do not name one.
     pub region: String,
-    /// Whether `listen` may be an address that other machines reach.
+    /// Whether `listen` may be an address that other machines reach, although whoever reaches it may call.
     pub allow_anonymous: bool,
+    /// Who may call.
+    pub access: Access,
     /// How the pool decides.
     pub pool: hearth_pool::Config,
     /// How long an invocation waits for an instance.
@@ -86,6 +90,10 @@ pub struct Flags {
     #[arg(long, env = "HEARTH_ALLOW_ANONYMOUS", global = true)]
     pub allow_anonymous: bool,
 
+    /// Serve only requests that are signed with a key of this file, which is like ~/.aws/credentials
+    #[arg(long = "credentials", env = "HEARTH_CREDENTIALS", value_name = "FILE", global = true)]
+    pub credentials: Option<PathBuf>,
+
     /// Write down everything that the pool is told, for `hearth simulate --replay FILE`
     #[arg(long, env = "HEARTH_RECORD", value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -122,6 +130,7 @@ struct File {
     data_dir: Option<PathBuf>,
     plugin_dirs: Vec<PathBuf>,
     allow_anonymous: bool,
+    credentials: Option<PathBuf>,
     account_id: Option<String>,
     region: Option<String>,
     shutdown_grace_seconds: Option<f64>,
@@ -194,6 +203,7 @@ impl HostConfig {
                 .unwrap_or_else(|| default_data_dir(environment)),
             plugin_dirs,
             allow_anonymous: flags.allow_anonymous || file.allow_anonymous,
+            access: credentials::read(flags.credentials.as_deref().or(file.credentials.as_deref()))?,
             account_id: file.account_id.unwrap_or_else(|| "000000000000".to_owned()),
             region: file.region.unwrap_or_else(|| "us-east-1".to_owned()),
             queue_timeout: seconds("pool.queue_timeout_seconds", file.pool.queue_timeout_seconds, 60.0)?,

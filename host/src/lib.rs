@@ -30,4 +30,5 @@ pub mod metrics;
 pub mod plugin;
 pub mod serve;
 pub mod server;
+pub mod sigv4;
 pub mod simulate;

@@ -8,6 +8,7 @@ use hearth_pool::MemoryMib;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
+use crate::api::access::Access;
 use crate::api::{self, ApiState, Front, admin};
 use crate::aws::{self, Aws};
 use crate::catalog::{self, Catalog, Deployer};
@@ -45,8 +46,8 @@ pub enum StartError {
     },
     /// The address can be reached from elsewhere, and anybody may invoke.
     #[error(
-        "{0} can be reached from other machines, and whoever reaches it may run code here; listen on 127.0.0.1, or \
-         say --allow-anonymous if that is what you want"
+        "{0} can be reached from other machines, and whoever reaches it may run code here; listen on 127.0.0.1, say \
+         with --credentials FILE whose requests to serve, or say --allow-anonymous if that is what you want"
     )]
     Exposed(std::net::SocketAddr),
     /// Other services cannot be called over HTTPS.
@@ -141,6 +142,7 @@ pub async fn serve(
     let settings = api::Settings {
         account: config.account_id.clone(),
         region: config.region.clone(),
+        access: config.access.clone(),
         account_concurrency: config.pool.account_concurrency,
         memory_budget_mb: config.pool.memory_budget.map(|budget| budget.0),
         port: server.local_addr().map_err(|error| StartError::listen(&config, error))?.port(),
@@ -177,7 +179,8 @@ async fn listen(config: &HostConfig) -> Result<Server, StartError> {
     let failed = |error| StartError::listen(config, error);
     let server = Server::bind(&config.listen).await.map_err(failed)?;
     let address = server.local_addr().map_err(failed)?;
-    if address.ip().is_loopback() || config.allow_anonymous {
+    let is_guarded = matches!(config.access, Access::KeyHolders(_));
+    if address.ip().is_loopback() || is_guarded || config.allow_anonymous {
         Ok(server)
     } else {
         Err(StartError::Exposed(address))

@@ -19,13 +19,13 @@ PYTHON_PATH = os.path.realpath(sys.executable)
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 
-def started(tmp_path_factory, name, *args, config=None, env=None):
+def started(tmp_path_factory, name, *args, config=None, **how):
     """A host that ends with its fixture, and must end well."""
     folder = tmp_path_factory.mktemp(name)
     if config is not None:
         (folder / "hearth.toml").write_text(config)
         args = ("--config", str(folder / "hearth.toml"), *args)
-    host = Host(folder / "data", *args, env=env)
+    host = Host(folder / "data", *args, **how)
     yield host
     assert host.stop() == 0, host.log_path.read_text()
 

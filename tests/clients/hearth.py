@@ -27,10 +27,10 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Host:
     """One `hearth` on a free port, in a data directory that the caller provides."""
 
-    def __init__(self, data_dir, *args, env=None):
+    def __init__(self, data_dir, *args, env=None, listen="127.0.0.1:0"):
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
         clean["HEARTH_PLUGIN_PATH"] = os.environ["HEARTH_PLUGIN_PATH"]
-        command = [os.environ["HEARTH_BIN"], "--listen", "127.0.0.1:0", "--data-dir", str(data_dir), *args]
+        command = [os.environ["HEARTH_BIN"], "--listen", listen, "--data-dir", str(data_dir), *args]
         self.data_dir = data_dir
         self.log_path = data_dir.parent / f"{data_dir.name}.log"
         with open(self.log_path, "wb") as log:
@@ -55,7 +55,7 @@ class Host:
             found = re.search(rb" listening on (http://\S+)", line)
             if found:
                 watchdog.cancel()
-                return found[1].decode()
+                return found[1].decode().replace("0.0.0.0", "127.0.0.1")
         raise RuntimeError(f"hearth ended before it served:\n{self.log_path.read_text()}")
 
     def client(self, region=REGION, access_key="test", **config):

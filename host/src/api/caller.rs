@@ -1,13 +1,11 @@
 //! Who calls, as far as it decides which functions they see: the account and region of their credentials.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 
-use super::Settings;
-use super::arn::{
-    NAMESPACED, NameRule, QUALIFIER_MAX, QUALIFIER_PATTERN, is_account, is_qualifier, is_region,
-};
+use super::arn::{NAMESPACED, NameRule, QUALIFIER_MAX, QUALIFIER_PATTERN, is_qualifier, is_region};
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::validate::Violations;
+use super::{Settings, access};
 use crate::catalog::FunctionRef;
 use crate::catalog::function::{FunctionKey, partition};
 use crate::catalog::resource::Place;
@@ -22,12 +20,11 @@ pub(super) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    /// Reads the credential scope of a signed request. An access key id of twelve digits is an account; the
-    /// settings tell what is not said.
+    /// Reads the credential scope of a signed request. The settings tell what is not said.
     pub(super) fn of(headers: &'a HeaderMap, settings: &'a Settings) -> Self {
-        let (key_id, region) = scope(headers).unwrap_or_default();
+        let (key_id, region) = access::scope(headers).unwrap_or_default();
         Self {
-            account: if is_account(key_id) { key_id } else { &settings.account },
+            account: settings.access.account_of(key_id).unwrap_or(&settings.account),
             region: if is_region(region) { region } else { &settings.region },
         }
     }
@@ -131,18 +128,10 @@ impl<'a> Located<'a> {
     }
 }
 
-/// Access key id and region, from `Credential=<key id>/<date>/<region>/lambda/aws4_request`.
-fn scope(headers: &HeaderMap) -> Option<(&str, &str)> {
-    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (_, credential) = authorization.split_once("Credential=")?;
-    let mut parts = credential.split(['/', ',']);
-    let key_id = parts.next()?;
-    let _date = parts.next()?;
-    Some((key_id, parts.next()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn located(name: &str, qualifier: Option<&str>) -> String {

@@ -27,7 +27,7 @@ const MAX_ZIP_BYTES: usize = 52_428_800;
 const MAX_ZIP_OBJECT_BYTES: usize = 262_144_000;
 
 /// Most that a request which brings code may measure, in bytes.
-const MAX_REQUEST_BYTES: u64 = 70_167_211;
+pub(super) const MAX_REQUEST_BYTES: u64 = 70_167_211;
 
 /// Reads a request that brings code. It is large: parsing it has a thread of its own.
 pub(super) async fn read_request<T: DeserializeOwned + Send + 'static>(
@@ -149,10 +149,10 @@ fn not_fetched(error: &CallError) -> ApiError {
 }
 
 /// Where clients can fetch a function's code.
-pub(super) fn location(code: &Code, headers: &HeaderMap) -> CodeLocation {
+pub(super) fn location(api: &ApiState, code: &Code, headers: &HeaderMap) -> CodeLocation {
     match code {
         Code::Zip(zip) => {
-            CodeLocation::Zip { repository_type: "S3", location: url(zip.package.sha256, headers) }
+            CodeLocation::Zip { repository_type: "S3", location: url(api, zip.package.sha256, headers) }
         }
         Code::Image(image) => CodeLocation::Image {
             repository_type: "ECR",
@@ -162,10 +162,12 @@ pub(super) fn location(code: &Code, headers: &HeaderMap) -> CodeLocation {
     }
 }
 
-/// Where clients can fetch a zip file: from this host, under the name by which they have reached it.
-pub(super) fn url(sha256: Digest, headers: &HeaderMap) -> String {
+/// Where clients can fetch a zip file: from this host, under the name by which they have reached it. Where requests
+/// must be signed, this one is.
+pub(super) fn url(api: &ApiState, sha256: Digest, headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("http://{host}/_hearth/code/{sha256}")
+    let url = format!("http://{host}/_hearth/code/{sha256}");
+    api.settings.access.link(&url, headers).unwrap_or(url)
 }
 
 /// `GET /_hearth/code/{sha256}`: the zip file.

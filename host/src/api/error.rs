@@ -38,8 +38,11 @@ macro_rules! kinds {
 kinds! {
     ACCESS_DENIED = "AccessDeniedException" FORBIDDEN "Message" None;
     CODE_SIGNING_CONFIG_NOT_FOUND = "CodeSigningConfigNotFoundException" NOT_FOUND "Message" Some("User");
+    INCOMPLETE_SIGNATURE = "IncompleteSignatureException" FORBIDDEN "message" None;
     INVALID_PARAMETER = "InvalidParameterValueException" BAD_REQUEST "message" Some("User");
     INVALID_REQUEST_CONTENT = "InvalidRequestContentException" BAD_REQUEST "message" Some("User");
+    INVALID_SIGNATURE = "InvalidSignatureException" FORBIDDEN "message" None;
+    MISSING_TOKEN = "MissingAuthenticationTokenException" FORBIDDEN "message" None;
     NOT_SUPPORTED = "NotSupportedByHostException" NOT_IMPLEMENTED "message" Some("User");
     POLICY_LENGTH_EXCEEDED = "PolicyLengthExceededException" BAD_REQUEST "message" Some("User");
     PROVISIONED_NOT_FOUND = "ProvisionedConcurrencyConfigNotFoundException" NOT_FOUND "message" Some("User");
@@ -53,6 +56,7 @@ kinds! {
     SERVICE_UNAVAILABLE = "ServiceUnavailableException" SERVICE_UNAVAILABLE "Message" Some("Server");
     TOO_MANY_REQUESTS = "TooManyRequestsException" TOO_MANY_REQUESTS "message" Some("User");
     UNKNOWN_OPERATION = "UnknownOperationException" NOT_FOUND "message" None;
+    UNRECOGNIZED_CLIENT = "UnrecognizedClientException" FORBIDDEN "message" None;
     VALIDATION = "ValidationException" BAD_REQUEST "message" None;
 }
 

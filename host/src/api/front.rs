@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderMap, Request, header};
+use axum::middleware;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use super::access::{self, Access};
 use super::{ApiState, url_calls};
 
 /// What comes before the id in the path of a URL that is called without its host name.
@@ -43,7 +45,11 @@ pub(super) struct Called {
 impl Front {
     /// `api` is the router of everything that is no function's URL.
     pub fn new(api: Router, state: Arc<ApiState>) -> Self {
-        let urls = TowerToHyperService::new(url_calls::router(state));
+        let urls = TowerToHyperService::new(url_calls::router(Arc::clone(&state)));
+        let api = match state.settings.access {
+            Access::Anybody => api,
+            Access::KeyHolders(_) => api.layer(middleware::from_fn_with_state(state, access::check)),
+        };
         Self { api: TowerToHyperService::new(api), urls }
     }
 

@@ -174,7 +174,7 @@ pub(super) async fn get(
         StatusCode::OK,
         &GetFunction {
             configuration: found.configuration(),
-            code: code::location(&found.version.config.code, &headers),
+            code: code::location(&api, &found.version.config.code, &headers),
             tags: function.tags.clone(),
             concurrency: reserved
                 .map(|reserved| Concurrency { reserved_concurrent_executions: Some(reserved) }),

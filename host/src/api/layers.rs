@@ -62,7 +62,7 @@ pub(super) async fn publish(
     };
     let published = api.catalog.publish_layer_version(new).await;
     let version = published.map_err(|error| ApiError::change(error, &key.arn()))?;
-    answer(StatusCode::CREATED, &shown(&key, &version, &headers))
+    answer(StatusCode::CREATED, &shown(&api, &key, &version, &headers))
 }
 
 async fn take_content(
@@ -90,7 +90,7 @@ pub(super) async fn get(
     let key = locate(&api, &headers, &name)?;
     let number = version_number(&number)?;
     let version = find(&api, &key, number).ok_or_else(missing)?;
-    answer(StatusCode::OK, &shown(&key, &version, &headers))
+    answer(StatusCode::OK, &shown(&api, &key, &version, &headers))
 }
 
 /// `DeleteLayerVersion`
@@ -159,7 +159,7 @@ fn get_by_arn(api: &ApiState, headers: &HeaderMap, params: Params<'_>) -> Result
     violations.check()?;
     let (key, number) = parsed.ok_or_else(missing)?;
     let version = find(api, &key, number).ok_or_else(missing)?;
-    answer(StatusCode::OK, &shown(&key, &version, headers))
+    answer(StatusCode::OK, &shown(api, &key, &version, headers))
 }
 
 const VERSION_ARN_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)";
@@ -283,8 +283,13 @@ fn is_wanted(version: &LayerVersion, params: Params<'_>) -> bool {
         && has(&version.architectures, params.get("CompatibleArchitecture"))
 }
 
-fn shown(key: &LayerKey, version: &LayerVersion, headers: &HeaderMap) -> LayerVersionConfiguration {
-    LayerVersionConfiguration::new(key, version, code::url(version.package.sha256, headers))
+fn shown(
+    api: &ApiState,
+    key: &LayerKey,
+    version: &LayerVersion,
+    headers: &HeaderMap,
+) -> LayerVersionConfiguration {
+    LayerVersionConfiguration::new(key, version, code::url(api, version.package.sha256, headers))
 }
 
 fn missing() -> ApiError {

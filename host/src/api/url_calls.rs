@@ -29,7 +29,6 @@ use crate::invoke::{Invocation, InvokeError};
 mod answer;
 mod cors;
 mod event;
-mod signature;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -102,14 +101,14 @@ impl UrlCall<'_> {
     async fn call(&self, request: Request) -> Result<Response, Refused> {
         let (head, body) = request.into_parts();
         let region = &*self.function.key.region;
+        let body = body::read(&head.headers, body, LIMIT).await.map_err(Refused::Api)?;
         let signer = match self.url.settings.auth {
             UrlAuth::None => None,
             UrlAuth::Iam => {
-                let signer = signature::signer(&head.headers, head.uri.query(), region);
+                let signer = self.api.settings.access.signer(&head, &body, region);
                 Some(signer.ok_or(Refused::Forbidden)?)
             }
         };
-        let body = body::read(&head.headers, body, LIMIT).await.map_err(Refused::Api)?;
         let trace_id = match head.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()) {
             Some(given) => Cow::Borrowed(given),
             None => Cow::Owned(trace::header(self.id, Clock::wall().as_second())),

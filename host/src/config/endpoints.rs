@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use http::Uri;
 
 use super::{ConfigError, Environment};
-use crate::aws::{Keys, Service, Settings};
+use crate::aws::{Service, Settings};
+use crate::sigv4::Keys;
 
 /// Reads `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL` for services without one, and the credentials.
 pub(super) fn read(environment: &impl Environment) -> Result<Settings, ConfigError> {

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::signature::Signer;
+use crate::api::access::Signer;
 
 /// What an event says that is not in the request.
 pub(super) struct Context<'a> {
@@ -119,7 +119,7 @@ pub(super) fn of(context: &Context<'_>, head: &request::Parts, path: &str, body:
 fn request_context<'a>(context: &Context<'a>, head: &'a request::Parts, path: &'a str) -> RequestContext<'a> {
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let iam = context.signer.map(|signer| {
-        let account = signer.account().unwrap_or(context.account);
+        let account = signer.account.as_deref().unwrap_or(context.account);
         Iam {
             access_key: &signer.key_id,
             account_id: account,

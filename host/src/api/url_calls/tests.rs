@@ -7,10 +7,11 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
+use crate::api::access::Signer;
 use crate::catalog::url::Cors;
 use crate::invoke::{Answered, Ending, FunctionError, StreamError, Streamed};
 
-fn event_of(request: Request<&'static str>, path: &str, signer: Option<&signature::Signer>) -> Value {
+fn event_of(request: Request<&'static str>, path: &str, signer: Option<&Signer>) -> Value {
     let context = Context {
         url_id: "abc",
         domain: "abc.lambda-url.us-east-1.localhost",
@@ -121,44 +122,13 @@ fn a_body_is_text_if_its_type_is_one_of_text() {
 
 #[test]
 fn whoever_signs_is_in_the_event() {
-    let signer = signature::Signer { key_id: "123456789012".to_owned() };
+    let signer = Signer { key_id: "123456789012".to_owned(), account: Some("123456789012".to_owned()) };
     let event = event_of(Request::get("/").body("").unwrap(), "/", Some(&signer));
     assert_eq!(event["requestContext"]["accountId"], "123456789012");
     assert_eq!(
         event["requestContext"]["authorizer"].to_string(),
         r#"{"iam":{"accessKey":"123456789012","accountId":"123456789012","callerId":"123456789012","cognitoIdentity":null,"principalOrgId":null,"userArn":"arn:aws:iam::123456789012:root","userId":"123456789012"}}"#
     );
-}
-
-#[test]
-fn a_signature_names_this_service_and_region() {
-    let header = |credential: &str| {
-        format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature=0f")
-    };
-    let query = |credential: &str| {
-        format!(
-            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date=20260101T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature=0f",
-            credential.replace('/', "%2F")
-        )
-    };
-    for (credential, is_signed) in [
-        ("KEY/20260101/us-east-1/lambda/aws4_request", true),
-        ("KEY/20260101/eu-west-1/lambda/aws4_request", false),
-        ("KEY/20260101/us-east-1/s3/aws4_request", false),
-        ("/20260101/us-east-1/lambda/aws4_request", false),
-        ("KEY", false),
-    ] {
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, header(credential).parse().unwrap())]);
-        let signer = is_signed.then(|| signature::Signer { key_id: "KEY".to_owned() });
-        assert_eq!(signature::signer(&headers, None, "us-east-1"), signer, "{credential}");
-        assert_eq!(
-            signature::signer(&HeaderMap::new(), Some(&query(credential)), "us-east-1"),
-            signer,
-            "{credential}"
-        );
-    }
-    let bearer = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"))]);
-    assert_eq!(signature::signer(&bearer, Some("a=b"), "us-east-1"), None);
 }
 
 /// Status, headers and body, a line each.
