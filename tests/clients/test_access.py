@@ -148,6 +148,25 @@ def test_what_is_not_signed_is_refused(guarded):
     assert b"secret" not in body
 
 
+def test_another_accounts_function_is_invoked_by_those_whom_its_policy_lets(deploy, guarded):
+    function = deploy(ECHO)
+    other = client_of(guarded, "ASIAOTHER", "other", "a/session+token=")
+    other.meta.events.register("after-call.lambda", lambda http_response, **_: keep(other, http_response))
+    denied = "User: arn:aws:iam::123456789012:root is not authorized to {} on resource: {} because no {}"
+    reason = "resource-based policy allows it"
+    invoke = denied.format("perform: lambda:InvokeFunction", function.arn, reason)
+    read = denied.format("perform this operation", function.arn, reason)
+    assert refusal(other, "invoke", FunctionName=function.arn) == (403, "AccessDeniedException", invoke)
+    function.client.add_permission(
+        FunctionName=function.name,
+        StatementId="other",
+        Action="lambda:InvokeFunction",
+        Principal="123456789012",
+    )
+    assert other.invoke(FunctionName=function.arn, Payload=b"1")["Payload"].read() == b"1"
+    assert refusal(other, "get_function", FunctionName=function.arn) == (403, "AccessDeniedException", read)
+
+
 def test_a_link_to_code_needs_no_signature_of_its_reader(deploy):
     function = deploy(ECHO)
     location = function.client.get_function(FunctionName=function.name)["Code"]["Location"]

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from fixtures import Deployer, needs_node
-from hearth import ANSWER_LIMIT, REGION, UUID, Host, refusal, wait_until
+from hearth import ACCOUNT, ANSWER_LIMIT, REGION, UUID, Host, refusal, wait_until
 
 # Answers what the body says, or the event.
 ECHO = """
@@ -29,6 +29,10 @@ def handler(event, context):
     return json.loads(body)
 """
 JSON = {"Content-Type": "application/json"}
+FORBIDDEN = (
+    "Forbidden. For troubleshooting Function URL authorization issues, see: "
+    "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
+)
 
 
 class Url:
@@ -66,7 +70,24 @@ class Answer:
 
 
 def create(function, **settings):
-    return function.client.create_function_url_config(FunctionName=function.name, **({"AuthType": "NONE"} | settings))
+    """A URL that everybody may call."""
+    created = function.client.create_function_url_config(
+        FunctionName=function.name, **({"AuthType": "NONE"} | settings)
+    )
+    if created["AuthType"] == "NONE":
+        permit(function, "*", "NONE", **{name: settings[name] for name in settings if name == "Qualifier"})
+    return created
+
+
+def permit(function, principal, auth_type, **settings):
+    function.client.add_permission(
+        FunctionName=function.name,
+        StatementId="url",
+        Action="lambda:InvokeFunctionUrl",
+        Principal=principal,
+        FunctionUrlAuthType=auth_type,
+        **settings,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +153,29 @@ def test_fact_071_a_url_that_does_not_exist(deploy, client, operation, exists):
     message = "The resource you requested does not exist."
     assert refused == (404, "ResourceNotFoundException", message)
     assert refused.body == {"Type": "User", "Message": message}
+
+
+def test_fact_072_without_a_permission_nobody_may_call(host, deploy):
+    function = deploy(ECHO)
+    created = function.client.create_function_url_config(FunctionName=function.name, AuthType="NONE")
+    url = Url(host, created["FunctionUrl"])
+    refused = url.call("POST", "/", "{}")
+    assert (refused.status, refused.json) == (403, {"Message": FORBIDDEN})
+    assert refused.headers["x-amzn-errortype"] == "AccessDeniedException"
+    permit(function, "*", "NONE")
+    assert url.answer({"statusCode": 201}).status == 201
+    function.client.remove_permission(FunctionName=function.name, StatementId="url")
+    assert url.call().status == 403
+
+
+def test_another_account_may_call_if_the_policy_says_so(host, deploy):
+    function = deploy(ECHO)
+    url = Url(host, create(function, AuthType="AWS_IAM")["FunctionUrl"])
+    ours, theirs = signed(url), signed(url, key="111111111111")
+    assert (url.call(headers=ours).status, url.call(headers=theirs).status) == (200, 403)
+    permit(function, "111111111111", "AWS_IAM")
+    assert url.call(headers=theirs).status == 200
+    assert url.call(headers=signed(url, key="222222222222")).status == 403
 
 
 @pytest.mark.parametrize(
@@ -267,22 +311,20 @@ def test_cross_origin_requests(host, deploy):
     assert url.call(headers={"Origin": "https://b.test"}).headers["access-control-allow-origin"] is None
 
 
-def signed(url, key="123456789012", region=REGION):
+def signed(url, key=ACCOUNT, region=REGION):
     request = AWSRequest("GET", url.url.geturl())
     SigV4Auth(Credentials(key, "secret"), "lambda", region).add_auth(request)
     return dict(request.headers)
 
 
-def test_fact_072_whoever_must_sign(host, deploy):
+def test_whoever_must_sign(host, deploy):
     url = Url(host, create(deploy(ECHO), AuthType="AWS_IAM")["FunctionUrl"])
     for headers in [{}, {"Authorization": "Bearer x"}, signed(url, region="eu-west-1")]:
         refused = url.call(headers=headers)
-        help = "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
-        message = f"Forbidden. For troubleshooting Function URL authorization issues, see: {help}"
-        assert (refused.status, refused.json) == (403, {"Message": message})
+        assert (refused.status, refused.json) == (403, {"Message": FORBIDDEN})
         assert refused.headers["x-amzn-errortype"] == "AccessDeniedException"
     context = url.call(headers=signed(url)).json["event"]["requestContext"]
-    assert context["accountId"] == context["authorizer"]["iam"]["accessKey"] == "123456789012"
+    assert context["accountId"] == context["authorizer"]["iam"]["accessKey"] == ACCOUNT
 
 
 STREAM = """

@@ -2,8 +2,9 @@
 
 use axum::http::HeaderMap;
 
+use super::access::Access;
 use super::arn::{NAMESPACED, NameRule, QUALIFIER_MAX, QUALIFIER_PATTERN, is_qualifier, is_region};
-use super::error::{ApiError, RESOURCE_NOT_FOUND};
+use super::error::{ACCESS_DENIED, ApiError, RESOURCE_NOT_FOUND};
 use super::validate::Violations;
 use super::{Settings, access};
 use crate::catalog::FunctionRef;
@@ -17,6 +18,8 @@ pub(super) struct Caller<'a> {
     pub(super) account: &'a str,
     /// As in `us-east-1`.
     pub(super) region: &'a str,
+    /// Whether functions of other accounts are none of theirs. Where anybody may call, an account is but a name.
+    pub(super) confined: bool,
 }
 
 impl<'a> Caller<'a> {
@@ -26,6 +29,7 @@ impl<'a> Caller<'a> {
         Self {
             account: settings.access.account_of(key_id).unwrap_or(&settings.account),
             region: if is_region(region) { region } else { &settings.region },
+            confined: matches!(settings.access, Access::KeyHolders(_)),
         }
     }
 
@@ -81,12 +85,28 @@ impl<'a> Caller<'a> {
             let message = format!("Functions from '{other}' are not reachable in this region ('{region}')");
             return Err(ApiError::new(&RESOURCE_NOT_FOUND, message));
         }
-        Ok(Located {
+        let located = Located {
             account: parsed.account.unwrap_or(self.account),
             region,
             name: parsed.name,
             qualifier: qualifier.or(parsed.qualifier),
-        })
+        };
+        if self.confined && located.account != self.account {
+            return Err(self.denied("perform this operation", &located));
+        }
+        Ok(located)
+    }
+
+    /// What AWS says to whom no policy allows something.
+    pub(super) fn denied(&self, what: &str, located: &Located<'_>) -> ApiError {
+        let Self { account, region, .. } = self;
+        let message = format!(
+            "User: arn:{}:iam::{account}:root is not authorized to {what} on resource: {} because no resource-based \
+             policy allows it",
+            partition(region),
+            located.arn()
+        );
+        ApiError::new(&ACCESS_DENIED, message)
     }
 }
 
@@ -135,7 +155,7 @@ mod tests {
     use super::*;
 
     fn located(name: &str, qualifier: Option<&str>) -> String {
-        let caller = Caller { account: "000000000000", region: "us-east-1" };
+        let caller = Caller { account: "000000000000", region: "us-east-1", confined: false };
         match caller.locate(name, qualifier) {
             Ok(located) => located.arn(),
             Err(error) => error.to_string(),

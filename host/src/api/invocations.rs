@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::{ApiError, INVALID_REQUEST_CONTENT};
+use super::policy;
 use super::query::Params;
 use super::validate::Violations;
 use super::{ApiState, body, json, set_request_id, streaming, trace};
@@ -68,7 +69,9 @@ pub(super) async fn invoke_async(
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = Request { api: &api, id: Uuid::new_v4(), headers: &headers };
-    let located = Caller::of(&headers, &api.settings).locate(&name, None)?;
+    let caller = Caller::of(&headers, &api.settings);
+    let located = Caller { confined: false, ..caller }.locate(&name, None)?;
+    request.admit(&caller, &located)?;
     let limit = Limit { bytes: MAX_ASYNC_EVENT, operation: "InvokeAsync" };
     let payload = request.payload(body, limit).await?;
     request.accept(&located, payload, Options::default()).await
@@ -106,6 +109,9 @@ const INVOKE: Operation =
     Operation { name: "InvokeFunction", modes: &["Event", "RequestResponse", "DryRun"] };
 const STREAM: Operation =
     Operation { name: "InvokeWithResponseStream", modes: &["RequestResponse", "DryRun"] };
+
+/// The qualifier of those who give none.
+const LATEST: &str = "$LATEST";
 
 /// What the headers ask for.
 #[derive(Debug, Default)]
@@ -171,13 +177,32 @@ impl Request<'_> {
     ) -> Result<Asked<'b>, ApiError> {
         let caller = Caller::of(self.headers, &self.api.settings);
         let mut violations = Violations::default();
-        let located = caller.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier);
+        let anywhere = Caller { confined: false, ..caller };
+        let located = anywhere.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier);
         let options = self.options(&mut violations, operation.modes);
         violations.check()?;
         let (located, options) = (located?, options?);
+        self.admit(&caller, &located)?;
         let bytes = if options.mode == Mode::Event { MAX_ASYNC_EVENT } else { MAX_EVENT };
         let payload = self.payload(body, Limit { bytes, operation: operation.name }).await?;
         Ok(Asked { located, options, payload })
+    }
+
+    /// A function of another account is invoked only by those whom its policy lets.
+    fn admit(&self, caller: &Caller<'_>, located: &Located<'_>) -> Result<(), ApiError> {
+        if !caller.confined || caller.account == located.account {
+            return Ok(());
+        }
+        let function = self.api.catalog.function(&located.key());
+        let qualified =
+            function.as_ref().and_then(|it| it.qualified.get(located.qualifier.unwrap_or(LATEST)));
+        let asked =
+            policy::Asked { action: "lambda:InvokeFunction", account: Some(caller.account), context: &[] };
+        if qualified.is_some_and(|it| policy::allows(&it.policy, asked)) {
+            Ok(())
+        } else {
+            Err(caller.denied("perform: lambda:InvokeFunction", located))
+        }
     }
 
     /// `DryRun`: whether it could be run.
@@ -301,7 +326,7 @@ impl Request<'_> {
 
 /// Errors of an invocation name the version that was meant, also if the caller did not.
 fn explicit_arn(located: &Located<'_>) -> String {
-    Located { qualifier: Some(located.qualifier.unwrap_or("$LATEST")), ..*located }.arn()
+    Located { qualifier: Some(located.qualifier.unwrap_or(LATEST)), ..*located }.arn()
 }
 
 fn respond(target: &Target, answered: Answered, trace_id: &str) -> Response {

@@ -249,7 +249,7 @@ pub(super) fn locate_with(
     violations.pattern(name, "layerName", NAME_PATTERN, |name| {
         name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     });
-    let Caller { account, region } = caller;
+    let Caller { account, region, confined: _ } = caller;
     Ok(LayerKey { account: account.to_owned(), region: region.to_owned(), name: name.to_owned() })
 }
 

@@ -1,4 +1,4 @@
-//! Who may use a function: stored and shown. Whoever reaches this host may invoke what is on it.
+//! Who may use a function. Function URLs ask its policy; whoever may call the Lambda API may invoke without being asked.
 
 use std::sync::Arc;
 

@@ -8,6 +8,10 @@ use super::validate::Violations;
 use super::wire::policy::StatementDocument;
 use crate::catalog::policy::Statement;
 
+pub(super) use self::decision::{Asked, allows};
+
+mod decision;
+
 /// Most that a policy may measure, in bytes of its JSON.
 const MAX_POLICY_BYTES: usize = 20_480;
 

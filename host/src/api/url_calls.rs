@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
@@ -15,9 +16,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use self::event::Context;
+use super::access::Signer;
 use super::body::Limit;
 use super::error::{ApiError, ERROR_TYPE};
 use super::front::Called;
+use super::policy::{self, Asked};
 use super::urls::{LATEST, domain};
 use super::{ApiState, body, set_request_id, trace};
 use crate::catalog::FunctionRef;
@@ -102,13 +105,7 @@ impl UrlCall<'_> {
         let (head, body) = request.into_parts();
         let region = &*self.function.key.region;
         let body = body::read(&head.headers, body, LIMIT).await.map_err(Refused::Api)?;
-        let signer = match self.url.settings.auth {
-            UrlAuth::None => None,
-            UrlAuth::Iam => {
-                let signer = self.api.settings.access.signer(&head, &body, region);
-                Some(signer.ok_or(Refused::Forbidden)?)
-            }
-        };
+        let signer = self.admit(&head, &body)?;
         let trace_id = match head.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()) {
             Some(given) => Cow::Borrowed(given),
             None => Cow::Owned(trace::header(self.id, Clock::wall().as_second())),
@@ -134,6 +131,39 @@ impl UrlCall<'_> {
             response.headers_mut().insert(TRACE_ID, trace_id);
         }
         Ok(response)
+    }
+
+    /// Finds out who calls, if they may: those of the function's own account by their signature, everybody else by what
+    /// the function's policy says of them.
+    fn admit(&self, head: &Parts, body: &[u8]) -> Result<Option<Signer>, Refused> {
+        let key = &self.function.key;
+        let (signer, auth_type) = match self.url.settings.auth {
+            UrlAuth::None => (None, "NONE"),
+            UrlAuth::Iam => {
+                let signer = self.api.settings.access.signer(head, body, &key.region);
+                (Some(signer.ok_or(Refused::Forbidden)?), "AWS_IAM")
+            }
+        };
+        let account = signer.as_ref().map(|signer| signer.account.as_deref().unwrap_or(&key.account));
+        if account == Some(&*key.account) {
+            return Ok(signer);
+        }
+        let asked = Asked {
+            action: "lambda:InvokeFunctionUrl",
+            account,
+            context: &[("lambda:functionurlauthtype", auth_type)],
+        };
+        let statements = self.function.qualified.get(&self.qualifier).map(|it| &*it.policy);
+        if policy::allows(statements.unwrap_or_default(), asked) {
+            return Ok(signer);
+        }
+        tracing::info!(
+            function = %key.arn(),
+            qualifier = self.qualifier,
+            "refused a URL's caller: no statement of the function's policy allows lambda:InvokeFunctionUrl with \
+             FunctionUrlAuthType {auth_type} to them; `aws lambda add-permission` adds one"
+        );
+        Err(Refused::Forbidden)
     }
 
     async fn invoke(&self, event: Bytes, trace_id: &str) -> Result<Response, Refused> {

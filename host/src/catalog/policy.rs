@@ -1,4 +1,4 @@
-//! Who may use a function or a layer. Stored and shown; what a statement says is AWS's JSON, which `api` composes.
+//! Who may use a function or a layer. What a statement says is AWS's JSON, which `api` composes and reads.
 
 use serde::{Deserialize, Serialize};
 
