@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hearth_core::{Backend, BackendInfo, CallContext, Instance, LaunchSpec};
+use hearth_host::api::access::FunctionKeys;
 use hearth_host::catalog::function::{
     Architecture, Code, FunctionConfig, FunctionKey, ImageCode, LogFormat, Logging, SnapStart, Tracing,
     VersionName,
@@ -35,6 +36,8 @@ async fn main() {
         pool: hearth_pool::Config::default(),
         terminate_grace: Duration::ZERO,
         record: std::env::args_os().nth(1).map(Into::into),
+        logs: None,
+        function_keys: FunctionKeys::known(),
     };
     let backend = Arc::new(Nowhere);
     let info = backend.info();

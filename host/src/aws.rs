@@ -20,6 +20,7 @@ use crate::sigv4::{self, Keys};
 
 mod arn;
 pub mod events;
+pub mod logs;
 pub mod s3;
 pub mod sns;
 pub mod sqs;
@@ -40,6 +41,8 @@ const SHOWN: usize = 500;
 pub enum Service {
     /// `EventBridge`.
     Events,
+    /// `CloudWatch Logs`.
+    Logs,
     /// The Simple Storage Service.
     S3,
     /// The Simple Notification Service.
@@ -50,12 +53,13 @@ pub enum Service {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Events, Self::S3, Self::Sns, Self::Sqs];
+    pub const ALL: [Self; 5] = [Self::Events, Self::Logs, Self::S3, Self::Sns, Self::Sqs];
 
     /// What the variable of its endpoint ends in; in lower case, what requests are signed for.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Events => "EVENTS",
+            Self::Logs => "LOGS",
             Self::S3 => "S3",
             Self::Sns => "SNS",
             Self::Sqs => "SQS",
@@ -145,6 +149,11 @@ impl Aws {
     pub fn new(settings: Settings) -> Result<Self, TlsError> {
         let connector = tls::connector(&settings)?;
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), settings })
+    }
+
+    /// Whether somebody said where the service is.
+    pub fn knows(&self, service: Service) -> bool {
+        self.settings.endpoints.contains_key(&service)
     }
 
     fn endpoint(&self, service: Service) -> Result<&str, CallError> {

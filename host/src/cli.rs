@@ -1,7 +1,9 @@
 //! The command line.
 
+mod admin;
 mod backend;
 mod instances;
+mod logs;
 mod template;
 
 use std::io::{self, IsTerminal, Write};
@@ -25,6 +27,7 @@ Examples:
   hearth --backend docker --listen 127.0.0.1:0  functions as containers, on any free port
   hearth --config hearth.toml                   settings from a file (see examples/hearth.toml)
   hearth instances                              what is warm in the hearth that runs on 127.0.0.1:3001
+  hearth logs -f hello                          what the function `hello` writes
   hearth backends                               what can be loaded
   hearth backend check ./libhearth_backend_x.so whether a backend keeps what the interface promises
 
@@ -71,6 +74,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Logs(logs::Logs),
     /// List the backends that can be loaded
     Backends {
         /// Print JSON
@@ -90,6 +94,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
         Some(Command::Backends { json }) => backends(&search, *json).map_err(|error| error.to_string()),
         Some(Command::Instances { json }) => instances(&cli.flags, *json),
+        Some(Command::Logs(wanted)) => logs(&cli.flags, wanted),
         Some(Command::Backend(command)) => command.clone().run(&search),
         Some(Command::Simulate(flags)) => simulate::run(flags),
         None => serve(cli, search),
@@ -124,12 +129,20 @@ fn serve(cli: &Cli, search: SearchPath) -> Result<ExitCode, String> {
 #[expect(clippy::print_stdout, reason = "this is what the command prints")]
 fn instances(flags: &Flags, json: bool) -> Result<ExitCode, String> {
     let config = HostConfig::load(flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    println!("{}", runtime.block_on(instances::instances(&config, json))?);
+    println!("{}", asking()?.block_on(instances::instances(&config, json))?);
     Ok(ExitCode::SUCCESS)
+}
+
+fn logs(flags: &Flags, wanted: &logs::Logs) -> Result<ExitCode, String> {
+    let config = HostConfig::load(flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
+    asking()?.block_on(wanted.run(&config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a command needs that asks a running hearth.
+fn asking() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {

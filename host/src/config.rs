@@ -59,6 +59,8 @@ pub struct HostConfig {
     pub backend_config: String,
     /// SHA-256 that the backend's file must have, in hexadecimal.
     pub backend_sha256: Option<String>,
+    /// How long functions' logs are kept; nothing if they are not.
+    pub keep_logs: Option<Duration>,
     /// Where everything that the pool is told is written down, if anywhere.
     pub record: Option<PathBuf>,
 }
@@ -140,6 +142,7 @@ struct File {
     record: Option<PathBuf>,
     pool: PoolSection,
     events: EventsSection,
+    logs: LogsSection,
     backends: BTreeMap<String, toml::Table>,
 }
 
@@ -164,6 +167,14 @@ struct PoolSection {
 struct EventsSection {
     retry_delays_seconds: Option<Vec<f64>>,
     max_age_seconds: Option<f64>,
+}
+
+/// Section `[logs]` of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LogsSection {
+    enabled: Option<bool>,
+    keep_days: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -212,6 +223,7 @@ impl HostConfig {
             terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 2.0)?,
             events: file.events.into_policy()?,
             aws: endpoints::read(environment)?,
+            keep_logs: file.logs.age()?,
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,
             backend_sha256: file.backend_sha256,
@@ -309,6 +321,15 @@ impl EventsSection {
             max_age: seconds("events.max_age_seconds", self.max_age_seconds, defaults.max_age.as_secs_f64())?,
             ..defaults
         })
+    }
+}
+
+impl LogsSection {
+    fn age(&self) -> Result<Option<Duration>, ConfigError> {
+        let days = self.keep_days.unwrap_or(7.0);
+        let age = Duration::try_from_secs_f64(days * 24.0 * 3600.0)
+            .map_err(|_| ConfigError(format!("logs.keep_days: {days} is not a length of time in days")))?;
+        Ok(self.enabled.unwrap_or(true).then_some(age))
     }
 }
 
@@ -440,6 +461,7 @@ mod tests {
                 "[pool]\nmax_waiters = 0",
                 "pool.max_waiters: must be at least 1: even the first instance takes time to start",
             ),
+            ("[logs]\nkeep_days = -1.0", "logs.keep_days: -1 is not a length of time in days"),
             ("[pool]\naccount_concurrency = 0", "pool.account_concurrency: must be at least 1"),
             ("[pool]\nlaunches_at_once = 0", "pool.launches_at_once: must be at least 1"),
             (

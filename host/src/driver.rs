@@ -29,8 +29,10 @@ use hearth_pool::{
 use tokio::sync::{Notify, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::api::access::FunctionKeys;
 use crate::catalog::{Deployer, Limits, Target};
 use crate::clock::Clock;
+use crate::function_logs::FunctionLogs;
 use crate::metrics::Metrics;
 
 pub use self::events::EventSink;
@@ -52,6 +54,10 @@ pub struct Settings {
     pub terminate_grace: Duration,
     /// Where everything that the pool is told is written down, if anywhere.
     pub record: Option<PathBuf>,
+    /// Who keeps what instances write, if anybody does.
+    pub logs: Option<FunctionLogs>,
+    /// What functions sign with.
+    pub function_keys: FunctionKeys,
 }
 
 /// Why there is no driver.

@@ -25,6 +25,7 @@ pub mod detach;
 pub mod driver;
 pub mod event_queue;
 pub mod event_sources;
+pub mod function_logs;
 pub mod invoke;
 pub mod metrics;
 pub mod plugin;

@@ -19,6 +19,7 @@ use crate::destinations::Destinations;
 use crate::driver::{self, Driver, EventSink, ShutDown};
 use crate::event_queue::{self, EventQueue};
 use crate::event_sources;
+use crate::function_logs::{CloudWatch, FunctionLogs};
 use crate::invoke::Invoker;
 use crate::metrics::Metrics;
 use crate::plugin::{self, LoadOptions, SearchPath};
@@ -28,6 +29,10 @@ use crate::server::Server;
 const REAP_EVERY: Duration = Duration::from_secs(60);
 /// How long instances may take to go once nothing runs in them any more.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the last lines of functions' logs may take to be written.
+const LOGS_LIMIT: Duration = Duration::from_secs(2);
+/// How often old logs are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How long the last answers may take to reach their clients.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
@@ -112,11 +117,8 @@ pub async fn serve(
 
     let sink = Arc::new(EventSink::default());
     let loaded = load(&config, &data_dir, &search, log_filter, Arc::clone(&sink)).await?;
-    let settings = driver::Settings {
-        pool: config.pool.clone(),
-        terminate_grace: config.terminate_grace,
-        record: config.record.clone(),
-    };
+    let logs = function_logs(&config, &data_dir, &aws);
+    let settings = driver_settings(&config, logs.clone());
     let backend = Arc::clone(&loaded.backend);
     let driver = Driver::new(loaded.backend, loaded.info, settings, clock, Arc::clone(&metrics))?;
     sink.connect(&driver);
@@ -133,38 +135,36 @@ pub async fn serve(
     catalog.start(Arc::new(driver.clone()) as Arc<dyn Deployer>).await;
     check_budget(&config, &catalog)?;
     let reaper = tokio::spawn(reap_for_ever(Arc::clone(&backend)));
+    let sweeper = tokio::spawn(sweep_for_ever(logs.clone().zip(config.keep_logs)));
 
     let invoker = Invoker::new(driver.clone(), clock, Arc::clone(&metrics), config.queue_timeout);
     let reader = event_sources::Reader::new(catalog.clone(), invoker.clone(), aws.clone());
     let sources = tokio::spawn(reader.run());
     let destinations = Destinations::new(aws.clone());
     let events_runner = tokio::spawn(events.clone().run(catalog.clone(), invoker.clone(), destinations));
-    let settings = api::Settings {
-        account: config.account_id.clone(),
-        region: config.region.clone(),
-        access: config.access.clone(),
-        account_concurrency: config.pool.account_concurrency,
-        memory_budget_mb: config.pool.memory_budget.map(|budget| budget.0),
-        port: server.local_addr().map_err(|error| StartError::listen(&config, error))?.port(),
-    };
-    let admin = admin::AdminState { catalog: catalog.clone(), driver: driver.clone(), metrics, clock };
-    let state = Arc::new(ApiState {
+    let settings = api_settings(&config, &server)?;
+    let admin = admin::AdminState {
         catalog: catalog.clone(),
         driver: driver.clone(),
-        invoker,
-        events,
-        aws,
-        settings,
-    });
-    let front = Front::new(api::router(Arc::clone(&state)).merge(admin::router(admin)), state);
+        metrics,
+        clock,
+        logs: logs.clone(),
+        settings: settings.clone(),
+    };
+    let (catalog, driver) = (&catalog, &driver);
+    let state = ApiState { catalog: catalog.clone(), driver: driver.clone(), invoker, events, aws, settings };
+    let front = Front::new(admin::router(admin), Arc::new(state));
 
-    announce(&server, &driver);
+    announce(&server, driver);
     let connections = server.run(front, signals.next()).await;
 
     tracing::info!(grace = ?config.shutdown_grace, "stopping; a second signal ends the grace period");
     let report = driver.shut_down(config.shutdown_grace, TERMINATE_LIMIT, signals.next()).await;
     connections.close(FLUSH_LIMIT).await;
-    for task in [reaper, timer, events_runner, sources] {
+    if let Some(logs) = logs {
+        logs.close(LOGS_LIMIT).await;
+    }
+    for task in [reaper, sweeper, timer, events_runner, sources] {
         task.abort();
     }
     catalog.close().await;
@@ -173,6 +173,34 @@ pub async fn serve(
     }
     driver.end_recording().await;
     Ok(report)
+}
+
+/// Keeps what functions write, unless nobody wants it.
+fn function_logs(config: &HostConfig, data_dir: &DataDir, aws: &Aws) -> Option<FunctionLogs> {
+    config.keep_logs?;
+    let cloud_watch = aws.knows(aws::Service::Logs).then(|| CloudWatch::start(aws.clone()));
+    Some(FunctionLogs::new(data_dir.path().join("logs"), cloud_watch))
+}
+
+fn driver_settings(config: &HostConfig, logs: Option<FunctionLogs>) -> driver::Settings {
+    driver::Settings {
+        pool: config.pool.clone(),
+        terminate_grace: config.terminate_grace,
+        record: config.record.clone(),
+        logs,
+        function_keys: config.access.functions(),
+    }
+}
+
+fn api_settings(config: &HostConfig, server: &Server) -> Result<api::Settings, StartError> {
+    Ok(api::Settings {
+        account: config.account_id.clone(),
+        region: config.region.clone(),
+        access: config.access.clone(),
+        account_concurrency: config.pool.account_concurrency,
+        memory_budget_mb: config.pool.memory_budget.map(|budget| budget.0),
+        port: server.local_addr().map_err(|error| StartError::listen(config, error))?.port(),
+    })
 }
 
 async fn listen(config: &HostConfig) -> Result<Server, StartError> {
@@ -253,6 +281,17 @@ async fn reap_for_ever(backend: Arc<dyn Backend>) {
     loop {
         tokio::time::sleep(REAP_EVERY).await;
         reap(backend.as_ref()).await;
+    }
+}
+
+/// Removes logs that nothing was written to for long.
+async fn sweep_for_ever(logs: Option<(FunctionLogs, Duration)>) {
+    let Some((logs, age)) = logs else { return };
+    loop {
+        let sweeping = logs.clone();
+        // A sweep that panics leaves files behind, which the next one finds.
+        let _swept = tokio::task::spawn_blocking(move || sweeping.sweep(age)).await;
+        tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 

@@ -9,7 +9,7 @@ mod engine;
 mod meter;
 mod plot;
 pub(crate) mod policy;
-mod quantity;
+pub(crate) mod quantity;
 mod random;
 pub mod recording;
 mod report;

@@ -177,6 +177,24 @@ def test_a_link_to_code_needs_no_signature_of_its_reader(deploy):
     assert get(location.replace("X-Amz-Expires=600", "X-Amz-Expires=60000"))[0] == 403
 
 
+def test_a_function_calls_its_host_with_its_own_keys(deploy, guarded):
+    inner = deploy(ECHO)
+    function = deploy(
+        """
+import os
+import boto3
+
+def handler(event, context):
+    client = boto3.client("lambda", endpoint_url=event["host"])
+    return client.invoke(FunctionName=event["inner"], Payload=b'"from inside"')["Payload"].read().decode()
+""",
+        Timeout=30,
+        Environment={"Variables": {"PYTHONPATH": os.path.dirname(os.path.dirname(boto3.__file__))}},
+    )
+    answer = function.invoke({"host": guarded.url, "inner": inner.name})
+    assert answer.json == '"from inside"'
+
+
 def test_a_url_with_iam_serves_whoever_signs(deploy, guarded):
     function = deploy("def handler(event, context):\n    return event['requestContext']['authorizer']['iam']\n")
     url = function.client.create_function_url_config(FunctionName=function.name, AuthType="AWS_IAM")["FunctionUrl"]
@@ -203,4 +221,4 @@ def test_the_command_line_signs_too(guarded, keys):
     refused = instances()
     assert refused.returncode == 1
     assert "Missing Authentication Token" in refused.stderr
-    assert "name its keys with --credentials FILE" in refused.stderr
+    assert "name a file with its keys with --credentials FILE" in refused.stderr

@@ -2,6 +2,8 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{ROption, RVec};
@@ -15,6 +17,9 @@ use crate::{LogLine, LogStream};
 
 /// Lines that wait for the host before the backend has to; also the most that are handed over at once.
 const BUFFERED_LINES: usize = 256;
+
+/// How long lines are gathered after one has come: too short for a reader to notice.
+const GATHERED_FOR: Duration = Duration::from_millis(20);
 
 /// A log on its way to the host. Dropping it drops the author's stream, over there.
 pub(super) struct Lines {
@@ -31,11 +36,19 @@ impl Lines {
     }
 }
 
+/// Lines come in flocks, and waking the host for each of them costs more than the lines do.
 async fn pump(mut stream: LogStream, lines: mpsc::Sender<LogLine>) {
     while let Some(line) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
         if lines.send(line).await.is_err() {
             return;
         }
+        while let Poll::Ready(line) = poll_fn(|cx| Poll::Ready(stream.as_mut().poll_next(cx))).await {
+            let Some(line) = line else { return };
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
+        tokio::time::sleep(GATHERED_FOR).await;
     }
 }
 

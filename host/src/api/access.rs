@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use self::claim::Claim;
-pub use self::key_ring::{KeyHolder, KeyRing};
+pub use self::key_ring::{FunctionKeys, KeyHolder, KeyRing};
 use super::arn::is_account;
 use super::body::{self, Limit};
 use super::error::ApiError;
@@ -51,11 +51,19 @@ pub(super) struct Signer {
 }
 
 impl Access {
+    /// What functions sign with.
+    pub fn functions(&self) -> FunctionKeys {
+        match self {
+            Self::Anybody => FunctionKeys::known(),
+            Self::KeyHolders(ring) => ring.functions().clone(),
+        }
+    }
+
     /// The account of a key. Where anybody may call, a key id of twelve digits is one.
     pub(super) fn account_of<'a>(&'a self, key_id: &'a str) -> Option<&'a str> {
         match self {
             Self::Anybody => Some(key_id).filter(|key_id| is_account(key_id)),
-            Self::KeyHolders(ring) => ring.find(key_id)?.account.as_deref(),
+            Self::KeyHolders(ring) => ring.account_of(key_id),
         }
     }
 

@@ -11,10 +11,14 @@ use axum::{Json, Router};
 use hearth_pool::{PhaseSnapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::driver::{Driver, Preparation, Seen, state_name};
+use crate::function_logs::FunctionLogs;
 use crate::metrics::Metrics;
+
+mod logs;
 
 /// What the admin API speaks for.
 #[derive(Clone, Debug)]
@@ -27,6 +31,10 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Clock,
+    /// What functions wrote, if it is kept.
+    pub logs: Option<FunctionLogs>,
+    /// What is meant where nothing is said.
+    pub settings: Settings,
 }
 
 /// Routes of the admin API.
@@ -36,6 +44,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/_hearth/instances", get(instances))
         .route("/_hearth/progress", get(progress))
         .route("/_hearth/functions/{name}/evict", post(evict))
+        .route("/_hearth/functions/{name}/logs", get(logs::read))
         .route("/_hearth/metrics", get(metrics))
         .with_state(state)
 }

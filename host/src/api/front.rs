@@ -43,8 +43,9 @@ pub(super) struct Called {
 }
 
 impl Front {
-    /// `api` is the router of everything that is no function's URL.
-    pub fn new(api: Router, state: Arc<ApiState>) -> Self {
+    /// Before the Lambda API, the functions' URLs and the admin API.
+    pub fn new(admin: Router, state: Arc<ApiState>) -> Self {
+        let api = super::router(Arc::clone(&state)).merge(admin);
         let urls = TowerToHyperService::new(url_calls::router(Arc::clone(&state)));
         let api = match state.settings.access {
             Access::Anybody => api,

@@ -20,6 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::access::FunctionKeys;
 use super::*;
 use crate::aws::{self, Aws};
 use crate::catalog::package::tests::zip_of;
@@ -164,7 +165,13 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (backend, clock, metrics) = (Arc::new(Echo::default()), Clock::start(), Arc::new(Metrics::new()));
         let pool = hearth_pool::Config::default();
-        let driver_settings = driver::Settings { pool, terminate_grace: Duration::ZERO, record: None };
+        let driver_settings = driver::Settings {
+            pool,
+            terminate_grace: Duration::ZERO,
+            record: None,
+            logs: None,
+            function_keys: FunctionKeys::known(),
+        };
         let driver =
             Driver::new(backend.clone(), backend.info(), driver_settings, clock, Arc::clone(&metrics))
                 .unwrap();

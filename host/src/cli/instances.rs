@@ -1,21 +1,12 @@
 //! `hearth instances`: what is warm in a running hearth, as a table.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use comfy_table::{Attribute, Cell, Color, Table, presets};
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 
-use crate::api::access::Access;
-use crate::clock::Clock;
+use super::admin::Answer;
 use crate::config::HostConfig;
-use crate::invoke::connection::{Address, Connection, SendError, TimedOut};
-use crate::sigv4::{self, Scope};
-
-/// How long a running hearth may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answer of `GET /_hearth/instances`, as far as the table shows it.
 #[derive(Debug, Deserialize)]
@@ -39,7 +30,7 @@ struct Row {
 /// Asks the hearth that listens at `listen` and answers what is to be printed.
 pub(super) async fn instances(config: &HostConfig, json: bool) -> Result<String, String> {
     let listen = &config.listen;
-    let body = fetch(config).await?;
+    let body = Answer::get(config, "/_hearth/instances").await?.text().await?;
     if json {
         return Ok(body);
     }
@@ -49,40 +40,6 @@ pub(super) async fn instances(config: &HostConfig, json: bool) -> Result<String,
         return Ok("no instances: nothing is warm".to_owned());
     }
     Ok(table(&answer.instances, std::io::stdout().is_terminal()).to_string())
-}
-
-async fn fetch(config: &HostConfig) -> Result<String, String> {
-    let address = Address::parse(&config.listen)?;
-    let mut connection = Connection::open(&address)
-        .await
-        .map_err(|problem| format!("{problem}; is hearth running? (--listen HOST:PORT says where)"))?;
-    let mut request = Request::get(format!("http://{}/_hearth/instances", address.host()))
-        .header(http::header::HOST, address.host())
-        .body(Full::default())
-        .map_err(|error| error.to_string())?;
-    if let Access::KeyHolders(ring) = &config.access
-        && let Some(holder) = ring.first()
-    {
-        let scope = Scope { region: &config.region, service: "lambda", at: Clock::wall() };
-        sigv4::sign(&mut request, b"", &holder.keys, scope)?;
-    }
-    *request.uri_mut() = Uri::from_static("/_hearth/instances");
-    let too_late = || format!("{address} did not answer within {PATIENCE:?}");
-    let response = connection.send(request, PATIENCE).await.map_err(|error| match error {
-        SendError::NotSent(error) | SendError::Broken(error) => format!("{address}: {error}"),
-        SendError::TimedOut => too_late(),
-    })?;
-    let status = response.status();
-    let body = connection.drive(response.into_body().collect()).await.map_err(|TimedOut| too_late())?;
-    let body = body.map_err(|error| format!("{address}: {error}"))?;
-    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-    match status {
-        StatusCode::OK => Ok(text),
-        StatusCode::FORBIDDEN => {
-            Err(format!("{address} refused: {text}; name its keys with --credentials FILE"))
-        }
-        _ => Err(format!("{address} answered {status}: {text}")),
-    }
 }
 
 fn table(rows: &[Row], in_colour: bool) -> Table {

@@ -15,7 +15,9 @@ pub(super) fn read(environment: &impl Environment) -> Result<Settings, ConfigErr
     for service in Service::ALL {
         let own = format!("AWS_ENDPOINT_URL_{}", service.variable());
         let found = get(&own).map(|url| (own, url));
-        let found = found.or_else(|| get("AWS_ENDPOINT_URL").map(|url| ("AWS_ENDPOINT_URL".to_owned(), url)));
+        let common = || get("AWS_ENDPOINT_URL").map(|url| ("AWS_ENDPOINT_URL".to_owned(), url));
+        // Nobody asks for logs to be sent with each call: only who names the service itself wants them there.
+        let found = if service == Service::Logs { found } else { found.or_else(common) };
         if let Some((name, url)) = found {
             check(&name, &url)?;
             settings.endpoints.insert(service, url.trim_end_matches('/').to_owned());

@@ -3,19 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_core::{BackendError, ErrorKind, LaunchSpec, Meta};
+use hearth_core::{BackendError, Capabilities, ErrorKind, LaunchSpec, Meta};
 use hearth_pool::{Effect, Event, EvictReason, InstanceId, Purpose, Refusal, RequestId, Start, WaitedFor};
 use uuid::Uuid;
 
 use super::instance::Launched;
-use super::{Driver, Instance, ProvisioningFailure, Refused, Reserved, State, Waiter, context};
+use super::{Driver, Instance, ProvisioningFailure, Refused, Reserved, Shared, State, Waiter, context};
+use crate::api::access::FunctionKeys;
 use crate::catalog::Target;
 use crate::clock::Clock;
+use crate::function_logs::{Place, Source};
+use crate::sigv4::Keys;
 
 /// The first pause before a termination is tried again; it doubles up to [`TERMINATE_RETRY_MAX`].
 pub(super) const TERMINATE_RETRY: Duration = Duration::from_millis(100);
 /// The longest pause between two tries to end an instance.
 const TERMINATE_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// The variable that names an instance's log stream.
+const LOG_STREAM: &str = "AWS_LAMBDA_LOG_STREAM_NAME";
 
 /// A decision of the pool, with its names replaced by what they stand for. A waiter that is `None` has gone,
 /// or has not begun to wait yet.
@@ -147,7 +153,7 @@ impl Driver {
 
     async fn launch(self, id: InstanceId, target: Arc<Target>, purpose: Purpose) {
         let requested_at = self.shared.clock.now();
-        let spec = launch_spec(&target, purpose);
+        let spec = launch_spec(&target, purpose, &self.shared.settings.function_keys);
         tracing::debug!(function = %target.function.name, version = %target.version, instance = %spec.instance_id, "launching");
         let answer = self.shared.backend.launch(&context(Duration::ZERO), &spec).await;
         let ready_at = self.shared.clock.now();
@@ -156,10 +162,12 @@ impl Driver {
             Ok(answer) => {
                 let handle = answer.handle.clone();
                 let name = spec.instance_id;
+                let log_stream = spec.env.get(LOG_STREAM).map_or_else(Arc::default, |it| it.as_str().into());
                 let launched = Launched {
                     id,
                     name,
                     target: Arc::clone(&target),
+                    log_stream,
                     token: spec.token,
                     requested_at,
                     ready_at,
@@ -196,6 +204,7 @@ impl Driver {
             took = ?(instance.ready_at - instance.requested_at),
             "instance ready"
         );
+        self.follow(instance);
         state.insert(instance);
         state.launch_ended();
         if let Some(function) = state.functions.get_mut(&instance.target.function_id) {
@@ -214,6 +223,19 @@ impl Driver {
         }
         self.perform(state, actions);
         Ok(())
+    }
+
+    /// What the instance writes is kept, if the backend can tell and somebody keeps it.
+    fn follow(&self, instance: &Instance) {
+        let Shared { backend, info, settings, .. } = &*self.shared;
+        let Some(logs) = settings.logs.as_ref().filter(|_| info.capabilities.contains(Capabilities::LOGS))
+        else {
+            return;
+        };
+        let Instance { handle, target, log_stream, .. } = instance;
+        let place = Place { function: target.function.clone(), group: Arc::clone(&target.log_group) };
+        let source = Source { handle: handle.clone(), place, stream: Arc::clone(log_stream) };
+        logs.follow(Arc::clone(backend), source);
     }
 
     fn launch_failed(&self, id: InstanceId, target: &Target, purpose: Purpose, error: BackendError) {
@@ -265,7 +287,7 @@ fn grants(actions: &[Action], instance: &Arc<Instance>) -> bool {
 }
 
 /// What the deploy's template leaves open.
-fn launch_spec(target: &Target, purpose: Purpose) -> LaunchSpec {
+fn launch_spec(target: &Target, purpose: Purpose, keys: &FunctionKeys) -> LaunchSpec {
     let mut spec = target.deploy.spec.clone();
     spec.instance_id = Uuid::new_v4().simple().to_string();
     spec.token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
@@ -276,12 +298,12 @@ fn launch_spec(target: &Target, purpose: Purpose) -> LaunchSpec {
     let log_stream =
         format!("{}/[{}]{}", Clock::wall().strftime("%Y/%m/%d"), target.version, spec.instance_id);
     spec.env.insert("AWS_LAMBDA_INITIALIZATION_TYPE".to_owned(), initialization.to_owned());
-    spec.env.insert("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), log_stream);
-    // An access key that is the account's number makes calls back into Hearth stay in that account.
+    spec.env.insert(LOG_STREAM.to_owned(), log_stream);
+    let Keys { id, secret, session_token } = keys.of(&target.function.account);
     spec.secret_env = Meta::from([
-        ("AWS_ACCESS_KEY_ID".to_owned(), target.function.account.to_string()),
-        ("AWS_SECRET_ACCESS_KEY".to_owned(), "hearth".to_owned()),
-        ("AWS_SESSION_TOKEN".to_owned(), "hearth".to_owned()),
+        ("AWS_ACCESS_KEY_ID".to_owned(), id),
+        ("AWS_SECRET_ACCESS_KEY".to_owned(), secret),
+        ("AWS_SESSION_TOKEN".to_owned(), session_token.unwrap_or_default()),
     ]);
     spec
 }

@@ -20,6 +20,8 @@ pub struct Instance {
     pub handle: String,
     /// What it runs.
     pub target: Arc<Target>,
+    /// Name of its log stream.
+    pub log_stream: Arc<str>,
     /// Where invocations go.
     pub address: Address,
     /// What the endpoint speaks.
@@ -44,6 +46,7 @@ pub(super) struct Launched {
     pub(super) id: InstanceId,
     pub(super) name: String,
     pub(super) target: Arc<Target>,
+    pub(super) log_stream: Arc<str>,
     pub(super) token: String,
     pub(super) requested_at: Timestamp,
     pub(super) ready_at: Timestamp,
@@ -62,6 +65,7 @@ impl Launched {
             name: self.name,
             handle: self.answer.handle,
             target: self.target,
+            log_stream: self.log_stream,
             address,
             protocol: self.answer.protocol,
             authorization,

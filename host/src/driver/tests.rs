@@ -123,7 +123,13 @@ impl World {
     fn recorded(fake: Fake, pool: hearth_pool::Config, record: Option<PathBuf>) -> Self {
         let fake = Arc::new(fake);
         let clock = Clock::start();
-        let settings = Settings { pool, terminate_grace: Duration::ZERO, record };
+        let settings = Settings {
+            pool,
+            terminate_grace: Duration::ZERO,
+            record,
+            logs: None,
+            function_keys: FunctionKeys::known(),
+        };
         let metrics = Arc::new(Metrics::new());
         let driver = Driver::new(fake.clone(), fake.info(), settings, clock, metrics).unwrap();
         let sink = Arc::new(EventSink::default());

@@ -13,7 +13,7 @@ const UNITS: [(&str, u128); 6] = [
 ];
 
 /// Reads a length of time such as `10m`, `500ms` or `1.5h`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let problem = || format!("`{text}` is no length of time; write one as 10m, 90s, 500ms or 1.5h");
     let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(problem)?;
     let (number, unit) = text.split_at(split);

@@ -33,12 +33,12 @@ const ADDED: [&str; 7] = [
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
 /// The holder of the key that a request was signed with.
-pub(super) fn signer<'r>(
-    ring: &'r KeyRing,
+pub(super) fn signer(
+    ring: &KeyRing,
     head: &Parts,
     body: &[u8],
     now: Timestamp,
-) -> Result<&'r KeyHolder, ApiError> {
+) -> Result<KeyHolder, ApiError> {
     let claim = Claim::of(&head.headers, head.uri.query()).map_err(|problem| match problem {
         NoClaim::Unsigned => ApiError::new(&MISSING_TOKEN, "Missing Authentication Token"),
         NoClaim::Incomplete(problem) => ApiError::new(&INCOMPLETE_SIGNATURE, problem),

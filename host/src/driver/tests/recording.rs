@@ -104,6 +104,8 @@ async fn a_file_that_cannot_be_written_is_told_at_the_start() {
         pool: hearth_pool::Config::default(),
         terminate_grace: Duration::ZERO,
         record: Some("/proc/nowhere/it.jsonl".into()),
+        logs: None,
+        function_keys: FunctionKeys::known(),
     };
     let fake = Arc::new(Fake::default());
     let info = fake.info();
