@@ -54,7 +54,6 @@ mod runtimes;
 mod settings;
 mod streaming;
 mod tags;
-mod trace;
 mod unsupported;
 mod updates;
 mod url_calls;

@@ -22,7 +22,7 @@ use layer::{Layer, LayerKey, LayerVersion};
 use package::{Package, PackageError, PackageStore};
 use policy::Statement;
 use provisioned::Provisioned;
-use qualified::{FunctionSettings, Qualified};
+use qualified::{FunctionSettings, Qualified, RecursiveLoop};
 use resource::{Place, Resource};
 use store::StoreError;
 use url::{FunctionUrl, UrlSettings};
@@ -177,6 +177,12 @@ impl Catalog {
     /// A function as it is at this moment.
     pub fn function(&self, key: &FunctionKey) -> Option<Arc<Function>> {
         self.shared.index().function(&key.account, &key.region, &key.name).cloned()
+    }
+
+    /// Whether a function that calls itself, through others or through queues, is let go on.
+    pub fn lets_loop(&self, key: &FunctionKey) -> bool {
+        let function = self.function(key);
+        function.is_some_and(|function| function.settings.recursive_loop == Some(RecursiveLoop::Allow))
     }
 
     /// A function's URL by its id, with the function and the alias that it is for; `$LATEST` is for the function

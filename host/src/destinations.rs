@@ -61,6 +61,8 @@ pub enum Condition {
     ZeroReservedConcurrency,
     /// The function is gone.
     FunctionDeleted,
+    /// The function has called itself, through others, too often. AWS's word for it is not known.
+    RecursiveInvocation,
 }
 
 /// What a function answered.
@@ -152,6 +154,9 @@ impl Outcome<'_> {
         #[serde(rename_all = "camelCase")]
         struct Described {
             error_message: String,
+        }
+        if self.condition == Condition::RecursiveInvocation {
+            return ("400", "The function was invoked in a recursive loop.".to_owned());
         }
         let Some(response) = &self.response else { return ("429", "Rate Exceeded.".to_owned()) };
         let described = serde_json::from_slice::<Described>(&response.payload);

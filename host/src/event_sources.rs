@@ -19,11 +19,17 @@ use crate::catalog::resource::{EventSourceMapping, Place};
 use crate::catalog::{Catalog, FunctionRef};
 use crate::clock::Clock;
 use crate::invoke::{Invocation, Invoker};
+use crate::trace::{self, Step};
 
 use self::batch::{Done, event};
 
-mod batch;
+pub use self::filter::Filters;
 
+mod batch;
+mod filter;
+
+/// The attribute in which a queue keeps the header of whoever sent the message.
+const TRACE_HEADER: &str = "AWSTraceHeader";
 /// Batches of one mapping that are run side by side, unless its `ScalingConfig` says otherwise.
 const SIDE_BY_SIDE: usize = 5;
 /// A batch that measures so much is not added to, in bytes of its bodies: an event may have 6 MB.
@@ -74,7 +80,7 @@ impl Reader {
         loop {
             changes.mark_unchanged();
             let Some(mapping) = self.catalog.resource::<EventSourceMapping>(&place, &id) else { return };
-            if !mapping.enabled || is_filtered(&mapping) {
+            if !mapping.enabled {
                 if changes.changed().await.is_err() {
                     return;
                 }
@@ -125,9 +131,22 @@ impl Reader {
         Ok(messages)
     }
 
-    /// Gives a batch to the function, and deletes what that has done.
+    /// Gives a batch to the function, and deletes what that has done, or does not want.
     async fn process(self, place: Place, mapping: Arc<EventSourceMapping>, messages: Vec<Message>) {
         let Some(queue) = source(&mapping) else { return };
+        let filters = match Filters::parse(mapping.more.get("FilterCriteria")) {
+            Ok(filters) => filters,
+            Err(problem) => {
+                tracing::error!(source = mapping.source_arn, problem, "a queue's filter cannot be kept");
+                return;
+            }
+        };
+        let (messages, unwanted): (Vec<_>, _) =
+            messages.into_iter().partition(|message| filters.wants(message));
+        self.delete(&mapping, queue, &unwanted, |_| true).await;
+        if messages.is_empty() {
+            return;
+        }
         let done = match self.invoke(&place, &mapping, queue, &messages).await {
             Ok(done) => done,
             Err(problem) => {
@@ -136,11 +155,18 @@ impl Reader {
                 return;
             }
         };
-        let handles: Vec<_> = messages
-            .iter()
-            .filter(|message| done.includes(&message.message_id))
-            .map(|message| message.receipt_handle.as_str())
-            .collect();
+        self.delete(&mapping, queue, &messages, |message| done.includes(&message.message_id)).await;
+    }
+
+    async fn delete(
+        &self,
+        mapping: &EventSourceMapping,
+        queue: Arn<'_>,
+        messages: &[Message],
+        is_done: impl Fn(&Message) -> bool,
+    ) {
+        let done = messages.iter().filter(|message| is_done(message));
+        let handles: Vec<_> = done.map(|message| message.receipt_handle.as_str()).collect();
         for handles in handles.chunks(MOST as usize) {
             if let Err(error) = self.aws.delete_messages(queue, handles).await {
                 let source = &mapping.source_arn;
@@ -163,6 +189,10 @@ impl Reader {
         let [a, b, c, d, ..] = *id.as_bytes();
         let target = self.catalog.resolve(&reference, u32::from_be_bytes([a, b, c, d]));
         let target = target.map_err(|error| error.to_string())?;
+        let step = furthest(messages, &target.lineage_name);
+        if step.is_loop && !self.catalog.lets_loop(&target.function) {
+            return Err("the function sends messages to itself in a loop".to_owned());
+        }
         let arn = FunctionKey::new(account, region, &mapping.function).arn();
         let invocation = Invocation {
             target,
@@ -170,7 +200,7 @@ impl Reader {
             request_id: id.to_string(),
             payload: event(mapping.source_arn.as_deref().unwrap_or_default(), queue.region, messages),
             client_context: None,
-            trace_id: None,
+            trace_id: Some(step.header),
             log_tail: false,
             tenant_id: None,
         };
@@ -187,6 +217,16 @@ fn source(mapping: &EventSourceMapping) -> Option<Arn<'_>> {
     Arn::parse(mapping.source_arn.as_deref()?)
 }
 
+/// The step into the function of the message that has been in it most often: one that is in a loop has company.
+fn furthest(messages: &[Message], function: &str) -> Step {
+    let headers = messages.iter().filter_map(|message| message.attributes.get(TRACE_HEADER));
+    let steps: Vec<_> = headers.map(|header| trace::step(header, function)).collect();
+    let found = steps.iter().find(|step| step.is_loop).or_else(|| steps.first());
+    found
+        .cloned()
+        .unwrap_or_else(|| trace::step(&trace::header(Uuid::new_v4(), Clock::wall().as_second()), function))
+}
+
 fn now() -> Instant {
     Clock::after(Duration::ZERO)
 }
@@ -195,15 +235,4 @@ fn side_by_side(mapping: &EventSourceMapping) -> usize {
     let given =
         mapping.more.get("ScalingConfig").and_then(|scaling| scaling.get("MaximumConcurrency")?.as_u64());
     given.map_or(SIDE_BY_SIDE, |given| usize::try_from(given).unwrap_or(SIDE_BY_SIDE)).max(1)
-}
-
-/// Filters are not acted upon, and without them the function would be given what it does not want.
-fn is_filtered(mapping: &EventSourceMapping) -> bool {
-    let filters = mapping.more.get("FilterCriteria").and_then(|criteria| criteria.get("Filters")?.as_array());
-    let is_filtered = filters.is_some_and(|filters| !filters.is_empty());
-    if is_filtered {
-        let (function, source) = (&mapping.function, &mapping.source_arn);
-        tracing::warn!(function, source, "a queue is not read: this host does not know filter criteria");
-    }
-    is_filtered
 }

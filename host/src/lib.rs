@@ -33,3 +33,4 @@ pub mod serve;
 pub mod server;
 pub mod sigv4;
 pub mod simulate;
+pub mod trace;

@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import zlib
 
 import pytest
 
 from fixtures import deployer, started
-from hearth import ACCOUNT, REGION, wait_until
+from hearth import ACCOUNT, REGION, refusal, wait_until
 from queues import Queues
 
 # Writes down each event, then fails on the messages that say so: all at once, or by their ids.
@@ -133,16 +134,33 @@ def test_a_window_gathers_a_batch_that_is_larger_than_one_receive(reading):
     reader.wait_until_empty()
 
 
-def test_a_mapping_that_is_disabled_or_filtered_reads_nothing(reading, queues, reading_host):
+def test_a_mapping_that_is_disabled_reads_nothing(reading, queues):
     reader = reading(Enabled=False)
     reader.send("wait")
-    pattern = {"Filters": [{"Pattern": json.dumps({"body": ["x"]})}]}
-    reader.client.update_event_source_mapping(UUID=reader.uuid, Enabled=True, FilterCriteria=pattern)
-    told = "this host does not know filter criteria"
-    wait_until(lambda: told in reading_host.log_path.read_text(), lambda: f"the log does not say: {told}")
+    other = reading()
+    other.send("read")
+    other.batches(1)
     assert queues.receives[reader.queue] == 0
-    reader.client.update_event_source_mapping(UUID=reader.uuid, FilterCriteria={"Filters": []})
-    reader.batches(1)
+    reader.client.update_event_source_mapping(UUID=reader.uuid, Enabled=True)
+    reader.wait_until_empty()
+
+
+def test_a_function_is_given_what_its_filters_let_through_and_the_rest_is_deleted(reading):
+    pattern = {"Filters": [{"Pattern": json.dumps({"body": {"state": ["open"], "id": [{"numeric": [">", 1]}]}})}]}
+    reader = reading(Enabled=False, BatchSize=10, FilterCriteria=pattern)
+    wanted = json.dumps({"state": "open", "id": 2})
+    reader.send("no JSON", json.dumps({"state": "open", "id": 1}), wanted, json.dumps({"state": "shut", "id": 3}))
+    reader.client.update_event_source_mapping(UUID=reader.uuid, Enabled=True)
+    reader.wait_until_empty()
+    assert [record["body"] for record in itertools.chain(*reader.batches(1))] == [wanted]
+
+
+def test_a_filter_that_cannot_be_kept_is_refused(reading):
+    reader = reading(Enabled=False)
+    for pattern in ("no JSON", '{"body": [{"wildcard": "x*"}]}', '{"body": "x"}'):
+        criteria = {"Filters": [{"Pattern": pattern}]}
+        refused = refusal(reader.client, "update_event_source_mapping", UUID=reader.uuid, FilterCriteria=criteria)
+        assert refused == (400, "InvalidParameterValueException", "Invalid filter pattern definition.")
 
 
 def test_every_message_of_many_batches_is_given_once(reading):
@@ -151,3 +169,17 @@ def test_every_message_of_many_batches_is_given_once(reading):
     bodies = sorted(record["body"] for record in itertools.chain(*reader.batches(20)))
     assert bodies == sorted(map(str, range(20)))
     reader.wait_until_empty()
+
+
+def test_a_message_that_a_function_sends_to_itself_for_ever_stays_in_the_queue(reading):
+    reader = reading()
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{reader.queue}"
+    name = f"{zlib.crc32(arn.encode()):08x}"
+    header = f"Root=1-66401234-00112233445566778899aabb;Sampled=0;Lineage={name}:15"
+    looping = reader.send("loops", Attributes={"ApproximateReceiveCount": "1", "AWSTraceHeader": header})
+    hidden = lambda: reader.queues.hidden_ids(reader.queue)
+    wait_until(lambda: hidden() == set(looping), "the message was read")
+    reader.send("goes on")
+    ((record,),) = reader.batches(1)
+    assert record["body"] == "goes on"
+    wait_until(lambda: hidden() == set(looping), "only the one that loops is left")

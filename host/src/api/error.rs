@@ -47,6 +47,7 @@ kinds! {
     POLICY_LENGTH_EXCEEDED = "PolicyLengthExceededException" BAD_REQUEST "message" Some("User");
     PROVISIONED_NOT_FOUND = "ProvisionedConcurrencyConfigNotFoundException" NOT_FOUND "message" Some("User");
     PRECONDITION_FAILED = "PreconditionFailedException" PRECONDITION_FAILED "message" Some("User");
+    RECURSIVE_INVOCATION = "RecursiveInvocationException" BAD_REQUEST "Message" Some("User");
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException" PAYLOAD_TOO_LARGE "Message" None;
     RESOURCE_CONFLICT = "ResourceConflictException" CONFLICT "message" Some("User");
     RESOURCE_NOT_FOUND = "ResourceNotFoundException" NOT_FOUND "Message" Some("User");

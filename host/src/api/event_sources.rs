@@ -26,6 +26,7 @@ use super::wire::event_source::{
 use super::{ApiState, answer, body};
 use crate::catalog::resource::{EventSourceMapping, Place};
 use crate::clock::Clock;
+use crate::event_sources::Filters;
 
 /// Most mappings in one page of a list.
 const PAGE: usize = 100;
@@ -309,6 +310,11 @@ fn check(
         return Err(ApiError::invalid(
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
         ));
+    }
+    if let Err(problem) = Filters::parse(mapping.more.get("FilterCriteria")) {
+        // The text is AWS's; what is wrong goes to the log.
+        tracing::info!(problem, "refused filter criteria");
+        return Err(ApiError::invalid("Invalid filter pattern definition."));
     }
     let function = api.catalog.function(&located.key()).filter(|_| located.account == place.account);
     if function.is_some_and(|function| located.qualifier.is_none_or(|qualifier| function.has(qualifier))) {

@@ -15,15 +15,16 @@ use uuid::Uuid;
 
 use super::body::Limit;
 use super::caller::{Caller, Located};
-use super::error::{ApiError, INVALID_REQUEST_CONTENT};
+use super::error::{ApiError, INVALID_REQUEST_CONTENT, RECURSIVE_INVOCATION};
 use super::policy;
 use super::query::Params;
 use super::validate::Violations;
-use super::{ApiState, body, json, set_request_id, streaming, trace};
+use super::{ApiState, body, json, set_request_id, streaming};
 use crate::catalog::Target;
 use crate::clock::Clock;
 use crate::event_queue::QueuedEvent;
 use crate::invoke::{Answered, FunctionError, Invocation};
+use crate::trace;
 
 /// Largest event of a synchronous invocation, in bytes.
 const MAX_EVENT: u64 = 6_291_456;
@@ -110,6 +111,9 @@ const INVOKE: Operation =
 const STREAM: Operation =
     Operation { name: "InvokeWithResponseStream", modes: &["RequestResponse", "DryRun"] };
 
+/// What a function is told that calls itself again and again.
+const IN_A_LOOP: &str = "Lambda has detected that your function is being invoked in a recursive loop, and has stopped this \
+                         invocation.";
 /// The qualifier of those who give none.
 const LATEST: &str = "$LATEST";
 
@@ -159,9 +163,9 @@ impl Request<'_> {
             return self.try_out(&asked);
         }
         let arn = explicit_arn(&asked.located);
-        let trace_id = self.trace_id();
-        let invocation = self.invocation(asked, &trace_id)?;
-        let target = Arc::clone(&invocation.target);
+        let invocation = self.invocation(asked)?;
+        let (target, trace_id) = (Arc::clone(&invocation.target), invocation.trace_id.clone());
+        let trace_id = trace_id.unwrap_or_default();
         match self.api.invoker.stream(invocation).await {
             Ok(streamed) => Ok(streaming::respond(&target, streamed, &trace_id)),
             Err(error) => Err(ApiError::invoke(error, &arn)),
@@ -263,18 +267,22 @@ impl Request<'_> {
 
     async fn call(&self, asked: Asked<'_>) -> Result<Response, ApiError> {
         let located = asked.located;
-        let trace_id = self.trace_id();
-        let invocation = self.invocation(asked, &trace_id)?;
-        let target = Arc::clone(&invocation.target);
+        let invocation = self.invocation(asked)?;
+        let (target, trace_id) = (Arc::clone(&invocation.target), invocation.trace_id.clone());
+        let trace_id = trace_id.unwrap_or_default();
         match self.api.invoker.invoke(invocation).await {
             Ok(answered) => Ok(respond(&target, answered, &trace_id)),
             Err(error) => Err(ApiError::invoke(error, &explicit_arn(&located))),
         }
     }
 
-    fn invocation(&self, asked: Asked<'_>, trace_id: &str) -> Result<Invocation, ApiError> {
+    fn invocation(&self, asked: Asked<'_>) -> Result<Invocation, ApiError> {
         let Asked { located, options, payload } = asked;
         let target = self.resolve(&located)?;
+        let step = trace::step(&self.trace_id(), &target.lineage_name);
+        if step.is_loop && !self.api.catalog.lets_loop(&target.function) {
+            return Err(ApiError::new(&RECURSIVE_INVOCATION, IN_A_LOOP));
+        }
         Ok(Invocation {
             arn: match located.qualifier {
                 None => Arc::clone(&target.arn),
@@ -284,7 +292,7 @@ impl Request<'_> {
             request_id: self.id.to_string(),
             payload,
             client_context: options.client_context,
-            trace_id: Some(trace_id.to_owned()),
+            trace_id: Some(step.header),
             log_tail: options.log_tail,
             tenant_id: options.tenant_id,
         })

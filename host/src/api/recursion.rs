@@ -1,5 +1,4 @@
-//! Whether a function that calls itself through other services is let go on: stored and shown. This host watches no
-//! other service, and stops nothing.
+//! Whether a function that calls itself through other functions or queues is let go on.
 
 use std::sync::Arc;
 

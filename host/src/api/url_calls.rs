@@ -22,12 +22,13 @@ use super::error::{ApiError, ERROR_TYPE};
 use super::front::Called;
 use super::policy::{self, Asked};
 use super::urls::{LATEST, domain};
-use super::{ApiState, body, set_request_id, trace};
+use super::{ApiState, body, set_request_id};
 use crate::catalog::FunctionRef;
 use crate::catalog::function::Function;
 use crate::catalog::url::{FunctionUrl, InvokeMode, UrlAuth};
 use crate::clock::Clock;
 use crate::invoke::{Invocation, InvokeError};
+use crate::trace;
 
 mod answer;
 mod cors;

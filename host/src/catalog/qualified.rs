@@ -26,7 +26,7 @@ pub struct Qualified {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FunctionSettings {
-    /// Whether a function that calls itself through other services is let go on; stored only.
+    /// Whether a function that calls itself through others is let go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recursive_loop: Option<RecursiveLoop>,
     /// Id of the code signing config that it follows; stored only.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::deploy::Deploy;
 use super::function::{FunctionConfig, FunctionKey, State, VersionName};
+use crate::trace;
 
 /// One version that can be invoked, with everything that the invoke path needs, made once a deploy.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Target {
     pub reserve_group: u32,
     /// ARN of the function, unqualified.
     pub arn: Arc<str>,
+    /// What stands for the function in the lineage of a request.
+    pub lineage_name: Arc<str>,
     /// Limit for one invocation.
     pub timeout: Duration,
     /// What an instance is counted with.
@@ -45,6 +48,7 @@ impl Target {
             function_id: numbers.function_id,
             reserve_group: numbers.reserve_group,
             arn: key.arn().into(),
+            lineage_name: trace::lineage_name(&key.arn()).into(),
             timeout: Duration::from_secs(u64::from(config.timeout_seconds)),
             memory_mb: config.memory_mb,
             log_group: config.logging.group.as_str().into(),

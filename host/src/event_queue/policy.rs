@@ -42,6 +42,8 @@ pub(super) enum Attempt {
     NotRun,
     /// The function may have no instance at all.
     Forbidden,
+    /// The function has called itself, through others, too often.
+    InALoop,
     FunctionGone,
     HostStops,
 }
@@ -69,6 +71,7 @@ impl Policy {
             Attempt::Succeeded => Next::Done,
             Attempt::HostStops => Next::LeaveToNextHost,
             Attempt::FunctionGone => Next::GiveUp(Condition::FunctionDeleted),
+            Attempt::InALoop => Next::GiveUp(Condition::RecursiveInvocation),
             Attempt::Forbidden => Next::GiveUp(Condition::ZeroReservedConcurrency),
             Attempt::FunctionFailed => match self.retry_delays.get(entry.failures as usize) {
                 Some(&delay) => self.again(entry, entry.failures + 1, 0, delay, now_ms),

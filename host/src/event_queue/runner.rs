@@ -14,6 +14,7 @@ use crate::catalog::{Catalog, FunctionRef, ResolveError};
 use crate::clock::Clock;
 use crate::destinations::{Condition, Destinations, Outcome, Response};
 use crate::invoke::{Invocation, InvokeError, Invoker, Throttle};
+use crate::trace;
 
 /// What it takes to try an event. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,6 +72,10 @@ impl Runner {
             Err(ResolveError::NotFound) => return (Attempt::FunctionGone, None),
             Err(ResolveError::NotActive(_)) => return (Attempt::NotRun, None),
         };
+        let step = trace::step(event.trace_id.as_deref().unwrap_or_default(), &target.lineage_name);
+        if step.is_loop && !self.catalog.lets_loop(&target.function) {
+            return (Attempt::InALoop, None);
+        }
         let version = target.version.to_string();
         let invocation = Invocation {
             target,
@@ -78,7 +83,7 @@ impl Runner {
             request_id: event.request_id.clone(),
             payload: event.payload.clone(),
             client_context: event.client_context.clone(),
-            trace_id: event.trace_id.clone(),
+            trace_id: Some(step.header),
             log_tail: false,
             tenant_id: event.tenant_id.clone(),
         };
@@ -138,7 +143,9 @@ impl Runner {
             if succeeded { config.on_success.as_deref() } else { config.on_failure.as_deref() }
         });
         if let Some(destination) = destination {
-            self.tell(destination, &outcome).await;
+            let given = event.trace_id.as_deref().unwrap_or_default();
+            let step = trace::step(given, &trace::lineage_name(&function.key.arn()));
+            self.tell(destination, &outcome, step.header).await;
         }
         let version = function.qualified(qualifier(event));
         if let Some(dead_letters) = version.and_then(|version| version.config.dead_letter_arn.as_deref())
@@ -148,9 +155,10 @@ impl Runner {
         }
     }
 
-    async fn tell(&self, destination: &str, outcome: &Outcome<'_>) {
+    /// A function that is told is one step further on the way of the request.
+    async fn tell(&self, destination: &str, outcome: &Outcome<'_>, trace_id: String) {
         let now = Clock::wall();
-        match function_event(destination, outcome.record(now).into()) {
+        match function_event(destination, outcome.record(now).into(), trace_id) {
             Some(event) => {
                 if let Err(error) = self.queue.accept(event).await {
                     tracing::error!(destination, %error, "a destination cannot be told of an event");
@@ -162,7 +170,7 @@ impl Runner {
 }
 
 /// The event for a destination that is a function.
-fn function_event(destination: &str, payload: Bytes) -> Option<QueuedEvent> {
+fn function_event(destination: &str, payload: Bytes, trace_id: String) -> Option<QueuedEvent> {
     let arn = Arn::parse(destination).filter(|arn| arn.service == "lambda")?;
     let name = arn.resource.strip_prefix("function:")?;
     let (function, qualifier) = match name.split_once(':') {
@@ -178,7 +186,7 @@ fn function_event(destination: &str, payload: Bytes) -> Option<QueuedEvent> {
         request_id: Uuid::new_v4().to_string(),
         payload,
         client_context: None,
-        trace_id: None,
+        trace_id: Some(trace_id),
         tenant_id: None,
     })
 }

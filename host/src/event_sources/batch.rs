@@ -16,7 +16,7 @@ struct Event<'a> {
 /// AWS's record of a message.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Record<'a> {
+pub(super) struct Record<'a> {
     message_id: &'a str,
     receipt_handle: &'a str,
     body: &'a str,
@@ -49,7 +49,8 @@ pub(super) fn event(source_arn: &str, region: &str, messages: &[Message]) -> Byt
     serde_json::to_vec(&Event { records }).unwrap_or_default().into()
 }
 
-fn record<'a>(source_arn: &'a str, region: &'a str, message: &'a Message) -> Record<'a> {
+/// A message as functions and filters see it.
+pub(super) fn record<'a>(source_arn: &'a str, region: &'a str, message: &'a Message) -> Record<'a> {
     let attributes = message.message_attributes.iter();
     Record {
         message_id: &message.message_id,

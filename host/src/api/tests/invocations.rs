@@ -1,6 +1,7 @@
 //! Invocations.
 
 use super::*;
+use crate::trace::lineage_name;
 
 #[tokio::test]
 async fn a_function_is_invoked_by_every_form_of_its_name() {
@@ -38,10 +39,10 @@ async fn an_invocation_carries_everything_to_the_function_and_back() {
     assert_eq!(seen["event"], json!({"a": 1}));
     assert_eq!(seen["request_id"], answer.header("x-amzn-requestid").unwrap());
     assert_eq!(seen["client_context"], context);
-    assert_eq!(
-        (&seen["trace_id"], answer.header("x-amzn-trace-id")),
-        (&json!("Root=1-2-3"), Some("Root=1-2-3"))
-    );
+    // The function is in it now, for the first time.
+    let trace =
+        format!("Root=1-2-3;Lineage={}:0", lineage_name("arn:aws:lambda:us-east-1:000000000000:function:f"));
+    assert_eq!((&seen["trace_id"], answer.header("x-amzn-trace-id")), (&json!(trace), Some(trace.as_str())));
     assert_eq!(answer.header("x-amz-executed-version"), Some("$LATEST"));
     assert_eq!(answer.header("x-amz-log-result"), Some("U1RBUlQKRU5ECg=="));
     assert_eq!(answer.header("x-amz-function-error"), None);
