@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
 use super::query::Params;
+use super::shape::{Pattern, Shape};
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::alias::{AliasConfiguration, ListAliases, PutAlias, RoutingConfig};
@@ -27,7 +28,7 @@ use crate::catalog::{AliasChange, ChangeError, RoutingChange};
 const PAGE: usize = 50;
 
 const NAME_PATTERN: &str = "(?!^[0-9]+$)([a-zA-Z0-9-_]+)";
-const VERSION_PATTERN: &str = r"(\$LATEST(\.PUBLISHED)?|[0-9]+)";
+const VERSION: Shape = Shape::Text(1, 1024, Pattern::new(r"(\$LATEST(\.PUBLISHED)?|[0-9]+)"));
 const WEIGHT_CONSTRAINT: &str = "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than or equal to 0.0, Member must not be null]";
 const WEIGHT_KEY_CONSTRAINT: &str = "Map keys must satisfy constraint: [Member must have length less than or equal to 1024, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [0-9]+, Member must not be null]";
 
@@ -85,7 +86,7 @@ pub(super) async fn get(
     Path((name, alias)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let key = locate(&api, &headers, &name)?;
+    let key = locate(&api, &headers, &name, Some(&alias))?;
     let arn = key.arn();
     let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
     let found = function.aliases.get(&alias);
@@ -99,7 +100,7 @@ pub(super) async fn delete(
     Path((name, alias)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let key = locate(&api, &headers, &name)?;
+    let key = locate(&api, &headers, &name, Some(&alias))?;
     let arn = key.arn();
     api.catalog.delete_alias(key, alias).await.map_err(|error| ApiError::change(error, &arn))?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -114,10 +115,15 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let params = Params::new(query.as_deref());
     let page = Page::of(params, PAGE)?;
-    let key = locate(&api, &headers, &name)?;
+    let of_version = params.get("FunctionVersion");
+    let mut violations = Violations::default();
+    if let Some(version) = of_version.as_deref() {
+        violations.form(version, "functionVersion", &VERSION);
+    }
+    violations.check()?;
+    let key = locate(&api, &headers, &name, None)?;
     let arn = key.arn();
     let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;
-    let of_version = params.get("FunctionVersion");
     let is_wanted = |alias: &&Arc<Alias>| {
         of_version
             .as_deref()
@@ -138,8 +144,25 @@ struct Request {
     revision_id: Option<String>,
 }
 
-fn locate(api: &ApiState, headers: &HeaderMap, name: &str) -> Result<FunctionKey, ApiError> {
-    Ok(Caller::of(headers, &api.settings).locate_as(&PLAIN, name, None)?.key())
+/// The function of a request that has no body, and perhaps names an alias.
+fn locate(
+    api: &ApiState,
+    headers: &HeaderMap,
+    name: &str,
+    alias: Option<&str>,
+) -> Result<FunctionKey, ApiError> {
+    let mut violations = Violations::default();
+    let located = Caller::of(headers, &api.settings).locate_with(&mut violations, &PLAIN, name, None);
+    if let Some(alias) = alias {
+        check_name(alias, &mut violations);
+    }
+    violations.check()?;
+    Ok(located?.key())
+}
+
+fn check_name(alias: &str, violations: &mut Violations) {
+    violations.length(alias, "name", 1, 128);
+    violations.pattern(alias, "name", NAME_PATTERN, is_alias_name);
 }
 
 /// Checks a request; `updated` is the alias that its path names, which a creation names in its body.
@@ -163,20 +186,20 @@ async fn parse(
         violations.required(version.as_ref(), "functionVersion");
     }
     if let Some(alias) = &alias {
-        violations.length(alias, "name", 1, 128);
-        violations.pattern(alias, "name", NAME_PATTERN, is_alias_name);
+        check_name(alias, &mut violations);
     }
     if let Some(description) = &request.description {
         violations.length(description, "description", 0, 256);
     }
-    let version = version.and_then(|text| {
-        let version = text.parse().ok();
-        violations.pattern(&text, "functionVersion", VERSION_PATTERN, |_| version.is_some());
-        version
-    });
+    if let Some(version) = &version {
+        violations.form(version.as_str(), "functionVersion", &VERSION);
+    }
     let routing = routing(request.routing_config, &mut violations);
     violations.check()?;
-    let routing = routing?;
+    let (key, routing) = (located?.key(), routing?);
+    // What has the form of a version and is none was never published.
+    let unpublished = |version: &str| ApiError::no_function(&format!("{}:{version}", key.arn()));
+    let version = version.map(|version| version.parse().map_err(|_| unpublished(&version))).transpose()?;
     let parsed = Request {
         name: alias,
         version,
@@ -184,7 +207,7 @@ async fn parse(
         description: request.description,
         revision_id: request.revision_id,
     };
-    Ok((located?.key(), parsed))
+    Ok((key, parsed))
 }
 
 fn routing(given: Option<RoutingConfig>, violations: &mut Violations) -> Result<RoutingChange, ApiError> {

@@ -78,6 +78,21 @@ pub(super) fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Ap
     })
 }
 
+/// Passes a body on, unless the request was refused already. Then it is read to its end: a client that keeps the
+/// connection would find it closed when it goes on.
+pub(super) async fn unless_refused<T>(
+    so_far: Result<T, ApiError>,
+    body: Body,
+) -> Result<(T, Body), ApiError> {
+    match so_far {
+        Ok(so_far) => Ok((so_far, body)),
+        Err(error) => {
+            discard(body, MAX_DISCARDED).await;
+            Err(error)
+        }
+    }
+}
+
 async fn discard(mut body: Body, most: u64) {
     let mut seen = 0;
     while let Some(Ok(frame)) = body.frame().await {

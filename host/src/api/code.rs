@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use super::body::Limit;
 use super::caller::Caller;
 use super::error::{ACCESS_DENIED, ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND};
+use super::shape::{ANY, KEY, Member, Pattern, Shape};
+use super::validate::Violations;
 use super::wire::blob::Blob;
 use super::wire::function::{CodeLocation, FunctionCode, S3Location, UpdateFunctionCode};
 use super::{ApiState, body};
@@ -106,7 +108,26 @@ pub(super) struct ZipObject<'a> {
     version: Option<&'a str>,
 }
 
+#[rustfmt::skip]
+const S3_LOCATION: Shape = Shape::Structure(&[
+    Member::new("S3Bucket", Shape::Text(3, 63, Pattern {
+        shown: r"[0-9A-Za-z\.\-_]*(?<!\.)",
+        tested: r"([0-9A-Za-z\.\-_]*[0-9A-Za-z\-_])?",
+    })),
+    Member::new("S3Key", Shape::Text(1, 1024, ANY)),
+    Member::new("S3ObjectVersion", Shape::Text(1, 1024, ANY)),
+    Member::new("S3ObjectStorageMode", Shape::Word(&["COPY", "REFERENCE"])),
+    Member::new("SourceKMSKeyArn", KEY),
+]);
+
 impl S3Location {
+    /// Checks its form; `parent` is the member that has it, or nothing if that is the request itself.
+    pub(super) fn check(&self, parent: &str, violations: &mut Violations) {
+        // What was read from JSON can be written as such.
+        let value = serde_json::to_value(self).unwrap_or_default();
+        violations.form(value, parent, &S3_LOCATION);
+    }
+
     /// The object, if the caller said which one.
     pub(super) fn given(&self) -> Option<ZipObject<'_>> {
         let version = self.version.as_deref();

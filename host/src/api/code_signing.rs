@@ -14,21 +14,22 @@ use super::caller::Caller;
 use super::error::{ApiError, CODE_SIGNING_CONFIG_NOT_FOUND, RESOURCE_CONFLICT, RESOURCE_NOT_FOUND};
 use super::pages::Page;
 use super::query::Params;
+use super::shape::{RESOURCE, Shape};
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::code_signing::{
     self as wire, Described, FunctionCodeSigning, ListCodeSigningConfigs, ListFunctionArns,
     PutCodeSigningConfig, Shown,
 };
-use super::{ApiState, answer, body};
+use super::{ApiState, answer, body, tags};
 use crate::catalog::resource::{CodeSigningConfig, Place};
 use crate::clock::Clock;
 
 /// Most entries in one page of a list.
 const PAGE: usize = 50;
-const MAX_PUBLISHERS: usize = 20;
 const ARN_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:code-signing-config:csc-[a-z0-9]{17}";
 const PUBLISHERS: &str = "allowedPublishers.signingProfileVersionArns";
+const PUBLISHERS_FORM: Shape = Shape::List(1, 20, &RESOURCE);
 
 /// `CreateCodeSigningConfig`
 pub(super) async fn create(
@@ -152,6 +153,9 @@ pub(super) async fn put_for_function(
     let mut violations = Violations::default();
     let located = caller.locate_with(&mut violations, &NAMESPACED, &name, None);
     let given = violations.required(request.code_signing_config_arn, "codeSigningConfigArn");
+    if let Some(config_arn) = &given {
+        check_arn(config_arn, &mut violations);
+    }
     violations.check()?;
     let key = located?.key();
     let id = find_id(&api, &caller, given.as_deref())?;
@@ -227,8 +231,11 @@ impl Changes {
         let publishers = request
             .allowed_publishers
             .and_then(|allowed| violations.required(allowed.signing_profile_version_arns, PUBLISHERS));
-        if let Some(publishers) = &publishers {
-            check_publishers(publishers, violations);
+        if let Some(publishers) = publishers.clone() {
+            violations.form(publishers, PUBLISHERS, &PUBLISHERS_FORM);
+        }
+        if let Some(tags) = request.tags {
+            tags::check_tags(&tags, violations);
         }
         let untrusted_artifact =
             request.code_signing_policies.and_then(|policies| policies.untrusted_artifact_on_deployment);
@@ -250,22 +257,8 @@ impl Changes {
     }
 }
 
-fn check_publishers(publishers: &[String], violations: &mut Violations) {
-    let shown = || format!("[{}]", publishers.join(", "));
-    if publishers.len() > MAX_PUBLISHERS {
-        let constraint = format!("Member must have length less than or equal to {MAX_PUBLISHERS}");
-        violations.add(shown(), PUBLISHERS, constraint);
-    }
-    if publishers.is_empty() {
-        violations.add(shown(), PUBLISHERS, "Member must have length greater than or equal to 1");
-    }
-    if publishers.iter().any(|publisher| !arn::is_resource(publisher)) {
-        violations.add(shown(), PUBLISHERS, "Member must satisfy constraint: [Member must be an ARN]");
-    }
-}
-
 /// Checks the form of a config's ARN; answers its id.
-fn check_arn(config_arn: &str, violations: &mut Violations) -> String {
+pub(super) fn check_arn(config_arn: &str, violations: &mut Violations) -> String {
     let id = config_arn.rsplit(':').next().unwrap_or_default();
     let is_id = id.strip_prefix("csc-").is_some_and(|id| {
         id.len() == 17 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

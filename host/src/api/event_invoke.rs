@@ -13,20 +13,20 @@ use super::caller::{Caller, Located};
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
 use super::query::Params;
+use super::shape::DESTINATION;
 use super::updates::{REQUEST_LIMIT, UpdateError};
 use super::validate::Violations;
 use super::wire::event_invoke::{
     Destination, DestinationConfig, FunctionEventInvokeConfig, ListEventInvokeConfigs, PutEventInvokeConfig,
 };
-use super::{ApiState, answer, arn, body};
+use super::{ApiState, answer, body};
 use crate::catalog::function::Function;
 use crate::catalog::qualified::{EventInvokeConfig, Qualified};
 use crate::clock::Clock;
 
 /// Most configs in one page of a list.
-const PAGE: usize = 50;
+const PAGE: u32 = 50;
 const LATEST: &str = "$LATEST";
-const DESTINATION_PATTERN: &str = r"$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
 
 /// What a request sets; what is `None` it leaves alone. An empty destination takes one away.
 #[derive(Debug)]
@@ -42,8 +42,7 @@ impl Changes {
         let retries = request.maximum_retry_attempts;
         let mut destination = |given: Option<Destination>, member: &str| {
             let arn = given.and_then(|given| given.destination)?;
-            violations.length(&arn, member, 0, 350);
-            violations.pattern(&arn, member, DESTINATION_PATTERN, is_destination);
+            violations.form(arn.as_str(), member, &DESTINATION);
             Some(arn).filter(|arn| !arn.is_empty())
         };
         let destinations = request.destination_config.map(|DestinationConfig { on_success, on_failure }| {
@@ -194,7 +193,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let page = Page::of(Params::new(query.as_deref()), PAGE)?;
+    let page = Page::short(Params::new(query.as_deref()), PAGE)?;
     let key = Caller::of(&headers, &api.settings).locate(&name, None)?.key();
     let function = api
         .catalog
@@ -236,11 +235,6 @@ fn require_qualifier(api: &ApiState, located: &Located<'_>) -> Result<(), ApiErr
         return Ok(());
     }
     Err(ApiError::new(&RESOURCE_NOT_FOUND, "The function doesn't exist."))
-}
-
-/// Whether it fits [`DESTINATION_PATTERN`].
-fn is_destination(text: &str) -> bool {
-    text.is_empty() || text.starts_with("kafka://") || arn::is_resource(text)
 }
 
 fn check_destinations(

@@ -12,51 +12,31 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::arn::{self, NAMESPACED};
+use super::arn::NAMESPACED;
 use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::{ApiError, RESOURCE_CONFLICT, RESOURCE_NOT_FOUND};
 use super::pages::Page;
 use super::query::Params;
+use super::shape::{self, ANY, Member, RESOURCE, Shape};
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::event_source::{
     EventSourceMappingConfiguration, ListEventSourceMappings, PutEventSourceMapping, function_arn,
 };
-use super::{ApiState, answer, body};
+use super::{ApiState, answer, body, tags};
 use crate::catalog::resource::{EventSourceMapping, Place};
 use crate::clock::Clock;
 use crate::event_sources::Filters;
+
+use members::{CHANGEABLE, LASTING};
+
+mod members;
 
 /// Most mappings in one page of a list.
 const PAGE: usize = 100;
 /// Most records that a queue gives at once.
 const ONE_RECEIVE: u32 = 10;
-
-/// Members that are stored and shown as they come.
-const MORE: [&str; 21] = [
-    "AmazonManagedKafkaEventSourceConfig",
-    "BisectBatchOnFunctionError",
-    "DestinationConfig",
-    "DocumentDBEventSourceConfig",
-    "FilterCriteria",
-    "KMSKeyArn",
-    "LoggingConfig",
-    "MaximumRecordAgeInSeconds",
-    "MaximumRetryAttempts",
-    "MetricsConfig",
-    "ParallelizationFactor",
-    "ProvisionedPollerConfig",
-    "Queues",
-    "ScalingConfig",
-    "SelfManagedEventSource",
-    "SelfManagedKafkaEventSourceConfig",
-    "SourceAccessConfigurations",
-    "StartingPosition",
-    "StartingPositionTimestamp",
-    "Topics",
-    "TumblingWindowInSeconds",
-];
 
 /// `CreateEventSourceMapping`
 pub(super) async fn create(
@@ -73,7 +53,7 @@ pub(super) async fn create(
     let located = caller.locate_with(&mut violations, &NAMESPACED, &name, None);
     let source = Source::of(&request);
     let (arn, batch_size) = (request.event_source_arn.clone(), source.batch_size());
-    let changes = Changes::parse(request, &mut violations);
+    let changes = Changes::parse(request, &[CHANGEABLE, LASTING], &mut violations)?;
     violations.check()?;
     let located = located?;
     source.check(&changes, arn.as_deref())?;
@@ -111,13 +91,15 @@ pub(super) async fn update(
     let request: PutEventSourceMapping = body::parse_json(&bytes)?;
     let caller = Caller::of(&headers, &api.settings);
     let place = caller.place();
-    let present = api.catalog.resource::<EventSourceMapping>(&place, &id).ok_or_else(missing)?;
     let mut violations = Violations::default();
-    let present_function = function_arn(&place, &present);
-    let name = request.function_name.clone().unwrap_or(present_function);
-    let located = caller.locate_with(&mut violations, &NAMESPACED, &name, None);
-    let changes = Changes::parse(request, &mut violations);
+    violations.form(id.as_str(), "uUID", &ID);
+    let present = api.catalog.resource::<EventSourceMapping>(&place, &id);
+    let present_function = present.as_ref().map(|present| function_arn(&place, present));
+    let name = request.function_name.clone().or(present_function);
+    let located = name.as_deref().map(|name| caller.locate_with(&mut violations, &NAMESPACED, name, None));
+    let changes = Changes::parse(request, &[CHANGEABLE], &mut violations)?;
     violations.check()?;
+    let (present, located) = present.zip(located).ok_or_else(missing)?;
     let located = located?;
     let mut mapping = EventSourceMapping {
         function: located.name.to_owned(),
@@ -144,6 +126,7 @@ pub(super) async fn get(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    check_id(&id)?;
     let place = Caller::of(&headers, &api.settings).place();
     let mapping = api.catalog.resource(&place, &id).ok_or_else(missing)?;
     answer(StatusCode::OK, &EventSourceMappingConfiguration::new(&place, &mapping, None))
@@ -155,6 +138,7 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    check_id(&id)?;
     let place = Caller::of(&headers, &api.settings).place();
     let deleted = api.catalog.delete_resource(place.clone(), id).await;
     let mapping = deleted.map_err(|error| ApiError::change(error, ""))?.ok_or_else(missing)?;
@@ -172,9 +156,15 @@ pub(super) async fn list(
     let page = Page::of(params, PAGE)?;
     let caller = Caller::of(&headers, &api.settings);
     let place = caller.place();
-    let function = params.get("FunctionName");
-    let function = function.as_deref().map(|name| caller.locate(name, None)).transpose()?;
-    let source = params.get("EventSourceArn");
+    let (function, source) = (params.get("FunctionName"), params.get("EventSourceArn"));
+    let mut violations = Violations::default();
+    if let Some(source) = source.as_deref() {
+        violations.form(source, "eventSourceArn", &RESOURCE);
+    }
+    let locate = |name| caller.locate_with(&mut violations, &NAMESPACED, name, None);
+    let function = function.as_deref().map(locate);
+    violations.check()?;
+    let function = function.transpose()?;
     let is_wanted = |mapping: &Arc<EventSourceMapping>| {
         source.as_deref().is_none_or(|source| mapping.source_arn.as_deref() == Some(source))
             && function
@@ -259,31 +249,31 @@ struct Changes {
 }
 
 impl Changes {
-    fn parse(request: PutEventSourceMapping, violations: &mut Violations) -> Self {
-        const REPORT: &str = "ReportBatchItemFailures";
+    /// `tables` name the members that are stored as they come.
+    fn parse(
+        request: PutEventSourceMapping,
+        tables: &[&[Member]],
+        violations: &mut Violations,
+    ) -> Result<Self, ApiError> {
         if let Some(arn) = &request.event_source_arn {
-            violations.pattern(arn, "eventSourceArn", SOURCE_PATTERN, arn::is_resource);
+            violations.form(arn.as_str(), "eventSourceArn", &RESOURCE);
         }
         let window = request.maximum_batching_window_in_seconds;
         let types = request.function_response_types;
-        if let Some(types) = types.as_ref().filter(|types| types.iter().any(|word| word != REPORT)) {
-            let constraint = format!(
-                "Member must satisfy constraint: [Member must satisfy enum value set: [{REPORT}], Member must not be null]"
-            );
-            violations.add(format!("[{}]", types.join(", ")), "functionResponseTypes", constraint);
+        if let Some(tags) = &request.tags {
+            tags::check_tags(tags, violations);
         }
-        if let Some(position) = request.more.get("StartingPosition").and_then(Value::as_str) {
-            let words = &["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"];
-            violations.word(position, "startingPosition", words, |word| words.contains(&word).then_some(()));
+        if let Some(types) = types.clone() {
+            violations.form(types, "functionResponseTypes", &RESPONSE_TYPES);
         }
-        Self {
+        Ok(Self {
             enabled: request.enabled,
             batch_size: request.batch_size.and_then(|it| violations.range(it, "batchSize", 1, 10_000)),
             window_seconds: window
                 .and_then(|it| violations.range(it, "maximumBatchingWindowInSeconds", 0, 300)),
             reports_failures: types.map(|types| !types.is_empty()),
-            more: request.more.into_iter().filter(|(name, _)| MORE.contains(&name.as_str())).collect(),
-        }
+            more: shape::take(tables, request.more, violations)?,
+        })
     }
 
     fn apply(self, mapping: &mut EventSourceMapping) {
@@ -296,7 +286,15 @@ impl Changes {
     }
 }
 
-const SOURCE_PATTERN: &str = r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)";
+const RESPONSE_TYPES: Shape = Shape::List(0, 1, &Shape::Word(&["ReportBatchItemFailures"]));
+/// Form of a mapping's id.
+const ID: Shape = Shape::Text(36, 36, ANY);
+
+fn check_id(id: &str) -> Result<(), ApiError> {
+    let mut violations = Violations::default();
+    violations.form(id, "uUID", &ID);
+    violations.check()
+}
 
 /// Checks what makes no sense although it is well formed.
 fn check(

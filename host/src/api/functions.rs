@@ -13,7 +13,8 @@ use super::code::{self, NewCode};
 use super::error::ApiError;
 use super::pages::Page;
 use super::query::Params;
-use super::settings::{Changes, architecture};
+use super::settings::{Changes, REFUSED, REFUSED_AT_CREATION, architecture};
+use super::shape::{Pattern, Shape};
 use super::validate::Violations;
 use super::wire::function::{Concurrency, CreateFunction, FunctionConfiguration, GetFunction, ListFunctions};
 use super::{ApiState, answer, code_signing, layers, tags};
@@ -29,6 +30,9 @@ use crate::catalog::{ChangeError, NewFunction};
 const MAX_NAME: usize = 64;
 /// Most functions in one page of a list.
 const PAGE: usize = 50;
+/// The region whose functions an edge location has: there are none of that kind here.
+const MASTER_REGION: Shape =
+    Shape::Text(1, 50, Pattern::new(r"ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}"));
 const DEFAULT_TIMEOUT_SECONDS: u32 = 3;
 const DEFAULT_MEMORY_MB: u32 = 128;
 const DEFAULT_STORAGE_MB: u32 = 512;
@@ -49,21 +53,28 @@ pub(super) async fn create(
     let located = caller.locate_with(&mut violations, &rule, &name, None);
     violations.required(request.settings.role.as_ref(), "role");
     let given_code = violations.required(request.code.take(), "code").unwrap_or_default();
+    given_code.s3.check("code", &mut violations);
     let kind = request.package_type.as_deref().unwrap_or("Zip");
     let kind =
         violations.word(kind, "packageType", &["Zip", "Image"], PackageType::parse).unwrap_or_default();
     let architecture = architecture(request.architectures.as_deref(), &mut violations);
-    let changes = Changes::parse(request.settings, &mut violations);
+    let changes = Changes::parse(request.settings, &[REFUSED, REFUSED_AT_CREATION], &mut violations);
+    let labels = request.tags.unwrap_or_default();
+    tags::check_tags(&labels, &mut violations);
+    let signing = request.code_signing_config_arn.filter(|arn| !arn.is_empty());
+    if let Some(arn) = &signing {
+        code_signing::check_arn(arn, &mut violations);
+    }
+    let mut changes = changes?;
     violations.check()?;
 
     let key = located?.key();
     changes.check(api.settings.memory_budget_mb)?;
-    let labels = request.tags.unwrap_or_default();
     tags::check(&labels)?;
     if api.catalog.function(&key).is_some() {
         return Err(ApiError::change(ChangeError::FunctionExists, &key.arn()));
     }
-    let signing = code_signing::find_id(&api, &caller, request.code_signing_config_arn.as_deref())?;
+    let signing = code_signing::find_id(&api, &caller, signing.as_deref())?;
     let settings = FunctionSettings { code_signing_config: signing, ..FunctionSettings::default() };
     let architecture = architecture.unwrap_or(Architecture::X86_64);
     let new = Creation { key: key.clone(), kind, architecture, changes };
@@ -280,6 +291,9 @@ fn every_version(params: Params<'_>) -> Result<bool, ApiError> {
     let is_all = |word: &str| (word == "ALL").then_some(());
     let given = params.get("FunctionVersion");
     let every = given.map(|word| violations.word(&word, "functionVersion", &["ALL"], is_all));
+    if let Some(region) = params.get("MasterRegion") {
+        violations.form(&*region, "masterRegion", &MASTER_REGION);
+    }
     violations.check()?;
     Ok(every.is_some())
 }

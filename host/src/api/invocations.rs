@@ -18,6 +18,7 @@ use super::caller::{Caller, Located};
 use super::error::{ApiError, INVALID_REQUEST_CONTENT, RECURSIVE_INVOCATION};
 use super::policy;
 use super::query::Params;
+use super::shape::{Pattern, Shape};
 use super::validate::Violations;
 use super::{ApiState, body, json, set_request_id, streaming};
 use crate::catalog::Target;
@@ -36,11 +37,15 @@ const MAX_CLIENT_CONTEXT: usize = 3583;
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+const DURABLE_EXECUTION_NAME: HeaderName = HeaderName::from_static("x-amz-durable-execution-name");
 const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+
+const TENANT: Shape = Shape::Text(1, 256, Pattern::new(r"[a-zA-Z0-9\._:\/=+\-@ ]+"));
+const DURABLE_EXECUTION: Shape = Shape::Text(1, 64, Pattern::new("[a-zA-Z0-9-_]+"));
 
 /// `Invoke`
 pub(super) async fn invoke(
@@ -71,8 +76,9 @@ pub(super) async fn invoke_async(
 ) -> Result<Response, ApiError> {
     let request = Request { api: &api, id: Uuid::new_v4(), headers: &headers };
     let caller = Caller::of(&headers, &api.settings);
-    let located = Caller { confined: false, ..caller }.locate(&name, None)?;
-    request.admit(&caller, &located)?;
+    let located = Caller { confined: false, ..caller }.locate(&name, None);
+    let admitted = located.and_then(|located| request.admit(&caller, &located).map(|()| located));
+    let (located, body) = body::unless_refused(admitted, body).await?;
     let limit = Limit { bytes: MAX_ASYNC_EVENT, operation: "InvokeAsync" };
     let payload = request.payload(body, limit).await?;
     request.accept(&located, payload, Options::default()).await
@@ -184,9 +190,12 @@ impl Request<'_> {
         let anywhere = Caller { confined: false, ..caller };
         let located = anywhere.locate_with(&mut violations, &super::arn::NAMESPACED, name, qualifier);
         let options = self.options(&mut violations, operation.modes);
-        violations.check()?;
-        let (located, options) = (located?, options?);
-        self.admit(&caller, &located)?;
+        let admitted = violations.check().and_then(|()| {
+            let located = located?;
+            self.admit(&caller, &located)?;
+            Ok((located, options?))
+        });
+        let ((located, options), body) = body::unless_refused(admitted, body).await?;
         let bytes = if options.mode == Mode::Event { MAX_ASYNC_EVENT } else { MAX_EVENT };
         let payload = self.payload(body, Limit { bytes, operation: operation.name }).await?;
         Ok(Asked { located, options, payload })
@@ -232,8 +241,11 @@ impl Request<'_> {
                 violations.word(log_type, "logType", &["None", "Tail"], parse).unwrap_or_default();
         }
         if let Some(tenant) = text(TENANT_ID) {
-            violations.length(tenant, "tenantId", 1, 256);
+            violations.form(tenant, "tenantId", &TENANT);
             options.tenant_id = Some(tenant.to_owned());
+        }
+        if let Some(execution) = text(DURABLE_EXECUTION_NAME) {
+            violations.form(execution, "durableExecutionName", &DURABLE_EXECUTION);
         }
         if let Some(context) = text(CLIENT_CONTEXT).filter(|context| !context.is_empty()) {
             check_client_context(context)?;

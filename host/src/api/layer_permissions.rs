@@ -9,18 +9,20 @@ use axum::response::{IntoResponse, Response};
 
 use super::body::Limit;
 use super::error::{ApiError, PRECONDITION_FAILED, RESOURCE_NOT_FOUND};
-use super::permissions::{ORGANIZATION_PATTERN, is_organization, principal};
+use super::permissions::{ORGANIZATION, principal};
 use super::policy::{self, ID_PATTERN, NEW_ID_PATTERN};
 use super::query::Params;
+use super::shape::{Pattern, Shape};
 use super::updates::{REQUEST_LIMIT, UpdateError};
 use super::validate::Violations;
 use super::wire::policy::{AddLayerVersionPermission, Added, Condition, GetPolicy, StatementDocument};
-use super::{ApiState, answer, arn, body, layers};
+use super::{ApiState, answer, body, layers};
 use crate::catalog::ChangeError;
 use crate::catalog::policy::Statement;
 
 const ACTION: &str = "lambda:GetLayerVersion";
-const PRINCIPAL_PATTERN: &str = r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root";
+const PRINCIPAL: Shape =
+    Shape::Text(0, 10_000, Pattern::new(r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root"));
 
 /// `AddLayerVersionPermission`
 pub(super) async fn add(
@@ -106,18 +108,13 @@ fn check_form(request: &AddLayerVersionPermission, violations: &mut Violations) 
         policy::check_id(id, NEW_ID_PATTERN, violations);
     }
     if let Some(action) = violations.required(request.action.as_ref(), "action") {
-        violations.length(action, "action", 0, 22);
-        violations.pattern(action, "action", ACTION, |action| action == ACTION);
+        violations.form(action.as_str(), "action", &Shape::Text(0, 22, Pattern::new(ACTION)));
     }
     if let Some(principal) = violations.required(request.principal.as_ref(), "principal") {
-        violations.pattern(principal, "principal", PRINCIPAL_PATTERN, |text| {
-            let is_root = text.ends_with(":root") && text.contains(":iam::") && arn::is_resource(text);
-            text == "*" || arn::is_account(text) || is_root
-        });
+        violations.form(principal.as_str(), "principal", &PRINCIPAL);
     }
     if let Some(organization) = &request.organization_id {
-        violations.length(organization, "organizationId", 0, 34);
-        violations.pattern(organization, "organizationId", ORGANIZATION_PATTERN, is_organization);
+        violations.form(organization.as_str(), "organizationId", &Shape::Text(0, 34, ORGANIZATION));
     }
 }
 

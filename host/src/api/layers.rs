@@ -11,18 +11,19 @@ use super::caller::Caller;
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
 use super::query::Params;
+use super::shape::Shape;
 use super::validate::Violations;
 use super::wire::layer::{
     LayerContent, LayerSummary, LayerVersionConfiguration, ListLayerVersions, ListLayers, PublishLayerVersion,
 };
 use super::{ApiState, answer, arn, code, runtimes};
 use crate::catalog::NewLayerVersion;
-use crate::catalog::function::{Architecture, LayerRef};
+use crate::catalog::function::LayerRef;
 use crate::catalog::layer::{LayerKey, LayerVersion};
 use crate::catalog::package::Package;
 
 /// Most layers in one page of a list.
-const PAGE: usize = 50;
+const PAGE: u32 = 50;
 const NAME_PATTERN: &str =
     r"(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+";
 
@@ -45,6 +46,9 @@ pub(super) async fn publish(
     let architectures = request.compatible_architectures.unwrap_or_default();
     check_compatible(&runtimes, &architectures, &mut violations);
     let content = violations.required(request.content, "content");
+    if let Some(content) = &content {
+        content.s3.check("content", &mut violations);
+    }
     violations.check()?;
     let package = match content {
         Some(content) => take_content(&api, &Caller::of(&headers, &api.settings), content).await?,
@@ -114,8 +118,12 @@ pub(super) async fn list_versions(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let params = Params::new(query.as_deref());
-    let page = Page::of(params, PAGE)?;
-    let key = locate(&api, &headers, &name)?;
+    let page = Page::short(params, PAGE)?;
+    let mut violations = Violations::default();
+    let key = locate_with(&api, &headers, &name, &mut violations);
+    check_filter(params, &mut violations);
+    violations.check()?;
+    let key = key?;
     let layer = api.catalog.layer(&key).unwrap_or_default();
     let versions: Vec<_> =
         layer.versions.values().rev().filter(|version| is_wanted(version, params)).collect();
@@ -135,7 +143,10 @@ pub(super) async fn list(
     if params.get("find").as_deref() == Some("LayerVersion") {
         return get_by_arn(&api, &headers, params);
     }
-    let page = Page::of(params, PAGE)?;
+    let page = Page::short(params, PAGE)?;
+    let mut violations = Violations::default();
+    check_filter(params, &mut violations);
+    violations.check()?;
     let caller = Caller::of(&headers, &api.settings);
     let layers = api.catalog.layers(caller.account, caller.region);
     let layers = layers.into_iter().filter(|(_, version)| is_wanted(version, params)).collect();
@@ -155,6 +166,7 @@ fn get_by_arn(api: &ApiState, headers: &HeaderMap, params: Params<'_>) -> Result
     let mut violations = Violations::default();
     let given = violations.required(params.get("Arn"), "arn").unwrap_or_default();
     let parsed = parse_version_arn(&given);
+    violations.length(&given, "arn", 1, 2048);
     violations.pattern(&given, "arn", VERSION_ARN_PATTERN, |_| parsed.is_some());
     violations.check()?;
     let (key, number) = parsed.ok_or_else(missing)?;
@@ -261,17 +273,21 @@ pub(super) fn version_number(text: &str) -> Result<u32, ApiError> {
     }
 }
 
+const ARCHITECTURE: Shape = Shape::Word(&["x86_64", "arm64"]);
+const RUNTIME: Shape = Shape::Word(&runtimes::ALL);
+
 fn check_compatible(runtimes: &[String], architectures: &[String], violations: &mut Violations) {
-    let shown = |list: &[String]| format!("[{}]", list.join(", "));
-    if runtimes.iter().any(|runtime| !runtimes::is_known(runtime)) {
-        let constraint =
-            "Member must satisfy constraint: [Member must satisfy enum value set, Member must not be null]";
-        violations.add(shown(runtimes), "compatibleRuntimes", constraint);
+    violations.form(runtimes, "compatibleRuntimes", &Shape::List(0, 15, &RUNTIME));
+    violations.form(architectures, "compatibleArchitectures", &Shape::List(0, 2, &ARCHITECTURE));
+}
+
+/// What lists may be restricted to.
+fn check_filter(params: Params<'_>, violations: &mut Violations) {
+    if let Some(architecture) = params.get("CompatibleArchitecture") {
+        violations.form(&*architecture, "compatibleArchitecture", &ARCHITECTURE);
     }
-    if architectures.iter().any(|architecture| Architecture::parse(architecture).is_none()) {
-        let constraint = "Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member \
-                          must not be null]";
-        violations.add(shown(architectures), "compatibleArchitectures", constraint);
+    if let Some(runtime) = params.get("CompatibleRuntime") {
+        violations.form(&*runtime, "compatibleRuntime", &RUNTIME);
     }
 }
 

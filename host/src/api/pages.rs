@@ -17,13 +17,22 @@ pub(super) struct Page {
 impl Page {
     /// From `Marker` and `MaxItems`. A page has at most `largest` items, whatever is asked for.
     pub(super) fn of(params: Params<'_>, largest: usize) -> Result<Self, ApiError> {
+        Self::read(params, largest, 10_000)
+    }
+
+    /// The same for lists of which nobody may ask for more than a page.
+    pub(super) fn short(params: Params<'_>, largest: u32) -> Result<Self, ApiError> {
+        Self::read(params, usize::try_from(largest).unwrap_or(usize::MAX), largest)
+    }
+
+    fn read(params: Params<'_>, largest: usize, most_asked: u32) -> Result<Self, ApiError> {
         let mut violations = Violations::default();
         let most = params.get("MaxItems").and_then(|text| {
             let Ok(number) = text.parse() else {
                 violations.add(text, "maxItems", "Member must be a number");
                 return None;
             };
-            violations.range(number, "maxItems", 1, 10_000)
+            violations.range(number, "maxItems", 1, most_asked)
         });
         violations.check()?;
         let after = match params.get("Marker") {

@@ -24,7 +24,7 @@ use crate::catalog::function::{Function, FunctionKey, VersionName};
 use crate::catalog::provisioned::Provisioned;
 
 /// Most configurations in one page of a list.
-const PAGE: usize = 50;
+const PAGE: u32 = 50;
 
 const LATEST: &str = "$LATEST";
 const UNPUBLISHED: &str =
@@ -102,7 +102,7 @@ pub(super) async fn delete(
 }
 
 fn list(api: &ApiState, name: &str, params: Params<'_>, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let page = Page::of(params, PAGE)?;
+    let page = Page::short(params, PAGE)?;
     let key = Caller::of(headers, &api.settings).locate_as(&PLAIN, name, None)?.key();
     let arn = key.arn();
     let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&arn))?;

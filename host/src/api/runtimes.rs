@@ -58,6 +58,16 @@ const DEPRECATED: [&str; 20] = [
     "ruby2.7",
 ];
 
+/// Runtimes of any time: what a layer may say that it is for.
+pub(super) const ALL: [&str; SUPPORTED.len() + NEWER.len() + DEPRECATED.len()] = {
+    let mut all = [""; SUPPORTED.len() + NEWER.len() + DEPRECATED.len()];
+    let (newer, deprecated) = all.split_at_mut(SUPPORTED.len()).1.split_at_mut(NEWER.len());
+    newer.copy_from_slice(&NEWER);
+    deprecated.copy_from_slice(&DEPRECATED);
+    all.split_at_mut(SUPPORTED.len()).0.copy_from_slice(&SUPPORTED);
+    all
+};
+
 /// Those that have snapshots.
 const WITH_SNAP_START: [&str; 11] = [
     "dotnet10",
@@ -98,11 +108,6 @@ pub(super) fn check_snap_start(runtime: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::invalid(format!("{runtime} is not supported for SnapStart enabled functions.")))
-}
-
-/// Whether it is the name of a runtime of any time: what a layer may say that it is for.
-pub(super) fn is_known(runtime: &str) -> bool {
-    [&SUPPORTED[..], &NEWER, &DEPRECATED].concat().contains(&runtime)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::ApiError;
 use super::runtimes;
+use super::shape::{self, Member};
 use super::validate::Violations;
 use super::wire::settings as wire;
 use crate::catalog::environment::RESERVED;
@@ -12,12 +13,11 @@ use crate::catalog::function::{
 };
 
 pub(super) use forms::architecture;
-use forms::{
-    LoggingChange, ROLE_PATTERN, TARGET_PATTERN, check_layers, environment, file_systems, is_role, is_target,
-    logging,
-};
+use forms::{LoggingChange, check_forms, check_layers, environment, file_systems, logging};
+pub(super) use members::{PUBLISH_TO, REFUSED, REFUSED_AT_CREATION};
 
 mod forms;
+mod members;
 
 /// Most that the variables of a function may measure, as JSON, in bytes.
 const MAX_ENVIRONMENT_BYTES: usize = 4096;
@@ -48,32 +48,29 @@ pub(super) struct Changes {
     image: Option<wire::ImageConfig>,
     /// ARNs of layer versions, for the catalog to look up.
     pub(super) layers: Option<Vec<String>>,
+    /// Something else was asked for, which this host does not do.
+    refused: Option<ApiError>,
 }
 
 impl Changes {
-    /// Checks the form of every member.
-    pub(super) fn parse(given: wire::Settings, violations: &mut Violations) -> Self {
-        if let Some(role) = &given.role {
-            violations.pattern(role, "role", ROLE_PATTERN, is_role);
-        }
-        if let Some(handler) = &given.handler {
-            violations.length(handler, "handler", 0, 128);
-            violations.pattern(handler, "handler", r"[^\s]+", |handler| {
-                !handler.is_empty() && !handler.contains(char::is_whitespace)
-            });
-        }
+    /// Checks the form of every member; `refused` are those that may be given and are refused.
+    pub(super) fn parse(
+        given: wire::Settings,
+        refused: &[&[Member]],
+        violations: &mut Violations,
+    ) -> Result<Self, ApiError> {
+        check_forms(&given, violations);
         if let Some(description) = &given.description {
             violations.length(description, "description", 0, 256);
         }
         let timeout = given.timeout.and_then(|it| violations.range(it, "timeout", 1, MAX_TIMEOUT_SECONDS));
         let memory =
             given.memory_size.and_then(|it| violations.range(it, "memorySize", 128, MODEL_MAX_MEMORY_MB));
-        let storage = given.ephemeral_storage.and_then(|it| it.size);
+        let storage =
+            given.ephemeral_storage.and_then(|it| violations.required(it.size, "ephemeralStorage.size"));
         check_layers(given.layers.as_deref().unwrap_or_default(), violations);
-        if let Some(arn) = given.dead_letter_config.as_ref().and_then(|it| it.target_arn.as_ref()) {
-            violations.pattern(arn, "deadLetterConfig.targetArn", TARGET_PATTERN, is_target);
-        }
-        Self {
+        Ok(Self {
+            refused: shape::refuse(refused, given.more, violations)?,
             role: given.role,
             runtime: given.runtime,
             handler: given.handler,
@@ -100,11 +97,12 @@ impl Changes {
             }),
             image: given.image_config,
             layers: given.layers,
-        }
+        })
     }
 
     /// Checks what makes no sense whatever the function is, on a host whose instances may have so much memory.
-    pub(super) fn check(&self, memory_budget_mb: Option<u64>) -> Result<(), ApiError> {
+    pub(super) fn check(&mut self, memory_budget_mb: Option<u64>) -> Result<(), ApiError> {
+        self.refused.take().map_or(Ok(()), Err)?;
         if self.memory_mb.is_some_and(|memory| memory > MAX_MEMORY_MB) {
             return Err(ApiError::invalid(format!(
                 "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to \
@@ -247,8 +245,8 @@ mod tests {
     fn told(settings: &str) -> String {
         let settings = serde_json::from_str(settings).unwrap();
         let mut violations = Violations::default();
-        let changes = Changes::parse(settings, &mut violations);
-        match violations.check().and_then(|()| changes.check(None)) {
+        let changes = Changes::parse(settings, &[REFUSED], &mut violations);
+        match changes.and_then(|mut changes| violations.check().and_then(|()| changes.check(None))) {
             Ok(()) => "fine".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -335,17 +333,15 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_known_by_their_form() {
-        for (text, expected) in [
-            ("arn:aws:iam::123456789012:role/path/r", true),
-            ("arn:aws-us-gov:iam::123456789012:role/r", true),
-            ("arn:aws:iam::123456789012:roler", true),
-            ("arn:aws:iam::1234:role/r", false),
-            ("arn:aws:iam::123456789012:user/r", false),
-            ("arn:aws:iam::123456789012:role/", false),
-            ("arn:aws:iam::123456789012:role/a b", false),
+    fn what_this_host_does_not_do_is_refused_once_it_is_well_formed() {
+        let refused = "InvalidParameterValueException: DurableConfig is not supported by this host.";
+        let malformed = "ValidationException: 1 validation error detected: Value '0' at 'durableConfig.executionTimeout' failed to satisfy constraint: Member must have value greater than or equal to 1";
+        for (settings, expected) in [
+            (r#"{"DurableConfig": {"ExecutionTimeout": 60}}"#, refused),
+            (r#"{"DurableConfig": {"ExecutionTimeout": 0}}"#, malformed),
+            (r#"{"DurableConfig": null}"#, "fine"),
         ] {
-            assert_eq!(is_role(text), expected, "{text}");
+            assert_eq!(told(settings), expected, "{settings}");
         }
     }
 }

@@ -8,12 +8,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::arn::NAMESPACED;
 use super::body::Limit;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::query::Params;
+use super::shape::{Shape, TAG_KEY, TAGS};
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::{ApiState, answer, body};
@@ -37,7 +39,10 @@ pub(super) async fn list(
     Path(resource): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let key = locate(&api, &headers, &resource)?;
+    let mut violations = Violations::default();
+    check_form(&resource, &mut violations);
+    violations.check()?;
+    let key = find(&api, &headers, &resource)?;
     let function = api.catalog.function(&key).ok_or_else(|| ApiError::no_function(&key.arn()))?;
     answer(StatusCode::OK, &Tags { tags: Some(function.tags.clone()) })
 }
@@ -51,11 +56,12 @@ pub(super) async fn add(
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, Limit { bytes: REQUEST_LIMIT, operation: "TagResource" }).await?;
     let request: Tags = body::parse_json(&bytes)?;
-    let key = locate(&api, &headers, &resource)?;
     let mut violations = Violations::default();
-    let added = violations.required(request.tags, "tags");
+    check_form(&resource, &mut violations);
+    let added = violations.required(request.tags, "tags").unwrap_or_default();
+    check_tags(&added, &mut violations);
     violations.check()?;
-    let added = added.unwrap_or_default();
+    let key = find(&api, &headers, &resource)?;
     if added.is_empty() {
         return Err(ApiError::invalid("An error occurred and the request cannot be processed."));
     }
@@ -76,14 +82,16 @@ pub(super) async fn remove(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let key = locate(&api, &headers, &resource)?;
     let names: Vec<_> =
         Params::new(query.as_deref()).all("tagKeys").map(std::borrow::Cow::into_owned).collect();
-    if names.is_empty() {
-        let mut violations = Violations::default();
-        violations.required(None::<()>, "tagKeys");
-        violations.check()?;
+    let mut violations = Violations::default();
+    check_form(&resource, &mut violations);
+    let given = violations.required(Some(&names).filter(|names| !names.is_empty()), "tagKeys");
+    if let Some(names) = given {
+        violations.form(names.clone(), "tagKeys", &Shape::List(0, usize::MAX, &TAG_KEY));
     }
+    violations.check()?;
+    let key = find(&api, &headers, &resource)?;
     let arn = key.arn();
     let untagged = api.catalog.tag(key, move |tags| tags.retain(|name, _| !names.contains(name))).await;
     untagged.map_err(|error| ApiError::change(error, &arn))?;
@@ -98,16 +106,23 @@ pub(super) fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The function whose ARN this is. Nothing else can be tagged on this host.
-fn locate(api: &ApiState, headers: &HeaderMap, resource: &str) -> Result<FunctionKey, ApiError> {
-    let caller = Caller::of(headers, &api.settings);
+/// Checks the form of tags and of their names.
+pub(super) fn check_tags(tags: &BTreeMap<String, String>, violations: &mut Violations) {
+    let given = tags.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+    violations.form(given.collect::<Map<_, _>>(), "tags", &TAGS);
+}
+
+fn check_form(resource: &str, violations: &mut Violations) {
     let is_function = |text: &str| {
         text.starts_with("arn:aws") && text.contains(":function:") && NAMESPACED.parse(text).is_some()
     };
-    let mut violations = Violations::default();
+    violations.length(resource, "resource", 1, 10_000);
     violations.pattern(resource, "resource", RESOURCE_PATTERN, is_function);
-    violations.check()?;
-    let located = caller.locate(resource, None)?;
+}
+
+/// The function whose ARN this is. Nothing else can be tagged on this host.
+fn find(api: &ApiState, headers: &HeaderMap, resource: &str) -> Result<FunctionKey, ApiError> {
+    let located = Caller::of(headers, &api.settings).locate(resource, None)?;
     if located.qualifier.is_some() {
         return Err(ApiError::invalid(
             "Tags on function aliases and versions are not supported. Please specify a function ARN.",

@@ -11,7 +11,7 @@ use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 15] = [
+const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 16] = [
     ("/2025-12-01/durable-executions/{arn}", &[(MethodFilter::GET, "GetDurableExecution"), (MethodFilter::DELETE, "DeleteDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/checkpoint", &[(MethodFilter::POST, "CheckpointDurableExecution")]),
     ("/2025-12-01/durable-executions/{arn}/history", &[(MethodFilter::GET, "GetDurableExecutionHistory")]),
@@ -27,6 +27,7 @@ const OPERATIONS: [(&str, &[(MethodFilter, &str)]); 15] = [
     ("/2025-11-30/capacity-providers/{name}", &[(MethodFilter::GET, "GetCapacityProvider"), (MethodFilter::PUT, "UpdateCapacityProvider"), (MethodFilter::DELETE, "DeleteCapacityProvider")]),
     ("/2025-11-30/capacity-providers/{name}/function-versions", &[(MethodFilter::GET, "ListFunctionVersionsByCapacityProvider")]),
     ("/2025-11-30/functions/{name}/function-scaling-config", &[(MethodFilter::GET, "GetFunctionScalingConfig"), (MethodFilter::PUT, "PutFunctionScalingConfig")]),
+    ("/2026-07-09/resource-policy/{arn}", &[(MethodFilter::GET, "GetResourcePolicy"), (MethodFilter::PUT, "PutResourcePolicy"), (MethodFilter::DELETE, "DeleteResourcePolicy")]),
 ];
 
 /// A route for each of them.

@@ -13,7 +13,8 @@ use super::caller::Caller;
 use super::code::{self, NewCode};
 use super::error::ApiError;
 use super::functions::{Found, found};
-use super::settings::{Changes, architecture};
+use super::settings::{Changes, PUBLISH_TO, REFUSED, architecture};
+use super::shape;
 use super::validate::Violations;
 use super::wire::function::{FunctionConfiguration, UpdateFunctionCode, UpdateFunctionConfiguration};
 use super::{ApiState, answer, body, layers};
@@ -64,7 +65,7 @@ pub(super) async fn configuration(
     let caller = Caller::of(&headers, &api.settings);
     let mut violations = Violations::default();
     let located = caller.locate_with(&mut violations, &PLAIN, &name, None);
-    let mut changes = Changes::parse(request.settings, &mut violations);
+    let mut changes = Changes::parse(request.settings, &[REFUSED], &mut violations)?;
     violations.check()?;
     let (key, arn) = located.map(|located| (located.key(), located.key().arn()))?;
     if api.catalog.function(&key).is_none() {
@@ -94,7 +95,10 @@ pub(super) async fn code(
     let mut violations = Violations::default();
     let located = caller.locate_with(&mut violations, &PLAIN, &name, None);
     let architecture = architecture(request.architectures.as_deref(), &mut violations);
+    request.s3.check("", &mut violations);
+    let refused = shape::refuse(&[&[PUBLISH_TO]], std::mem::take(&mut request.more), &mut violations)?;
     violations.check()?;
+    refused.map_or(Ok(()), Err)?;
     let mut located = located?;
     located.qualifier = None;
     let Found { function, arn, .. } = found(&api, &located)?;

@@ -23,7 +23,7 @@ use crate::catalog::function::FunctionKey;
 use crate::catalog::url::{self, FunctionUrl, InvokeMode, UrlAuth, UrlSettings};
 
 /// Most configurations in one page of a list.
-const PAGE: usize = 50;
+const PAGE: u32 = 50;
 
 /// The function itself, where others are named by an alias.
 pub(super) const LATEST: &str = "$LATEST";
@@ -114,7 +114,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let page = Page::of(Params::new(query.as_deref()), PAGE)?;
+    let page = Page::short(Params::new(query.as_deref()), PAGE)?;
     let key = Caller::of(&headers, &api.settings).locate_as(&PLAIN, &name, None)?.key();
     let function = api.catalog.function(&key);
     let function = function.ok_or_else(|| ApiError::new(&RESOURCE_NOT_FOUND, NO_FUNCTION))?;

@@ -2,7 +2,10 @@
 
 use std::fmt::Display;
 
+use serde_json::Value;
+
 use super::error::{ApiError, VALIDATION};
+use super::shape::Shape;
 
 /// The violations found so far.
 #[derive(Debug, Default)]
@@ -35,6 +38,11 @@ impl Violations {
             ));
         }
         value
+    }
+
+    /// The member must have this form.
+    pub(super) fn form(&mut self, value: impl Into<Value>, member: &str, form: &Shape) {
+        form.check(&value.into(), member, self);
     }
 
     /// The member must match; `pattern` is what `fits` looks for.

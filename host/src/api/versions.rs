@@ -13,6 +13,8 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::pages::Page;
 use super::query::Params;
+use super::settings::PUBLISH_TO;
+use super::shape;
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::function::{FunctionConfiguration, ListVersions, PublishVersion};
@@ -38,10 +40,12 @@ pub(super) async fn publish(
     if let Some(description) = &request.description {
         violations.length(description, "description", 0, 256);
     }
+    let PublishVersion { code_sha256, description, revision_id, more } = request;
+    let refused = shape::refuse(&[&[PUBLISH_TO]], more, &mut violations)?;
     violations.check()?;
+    refused.map_or(Ok(()), Err)?;
     let key = located?.key();
     let arn = key.arn();
-    let PublishVersion { code_sha256, description, revision_id } = request;
     // An empty text is one that was not given.
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let published =

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
+use super::members::{FILE_SYSTEMS, HANDLER, IMAGE, LOG_GROUP, ROLE, VPC};
+use crate::api::shape::{KEY, Shape};
 use crate::api::validate::Violations;
 use crate::api::wire::settings as wire;
 use crate::catalog::environment::RESERVED;
@@ -10,7 +14,6 @@ use crate::catalog::function::{Architecture, FileSystem};
 const APPLICATION_LEVELS: &[&str] = &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const SYSTEM_LEVELS: &[&str] = &["DEBUG", "INFO", "WARN"];
 
-pub(super) const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
 pub(super) const LAYER_CONSTRAINT: &str = r"Member must satisfy constraint: [Member must have length less than or equal to 140, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: (arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+), Member must not be null]";
 const VARIABLE_CONSTRAINT: &str = "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]";
 
@@ -21,6 +24,32 @@ pub(super) struct LoggingChange {
     pub(super) application_level: Option<String>,
     pub(super) system_level: Option<String>,
     pub(super) group: Option<String>,
+}
+
+/// Settings that are kept as they are given.
+pub(super) fn check_forms(given: &wire::Settings, violations: &mut Violations) {
+    let target = given.dead_letter_config.as_ref().and_then(|it| it.target_arn.as_ref());
+    for (value, member, form) in [
+        (given.role.as_ref(), "role", &ROLE),
+        (given.handler.as_ref(), "handler", &HANDLER),
+        (given.kms_key_arn.as_ref(), "kMSKeyArn", &KEY),
+        (target, "deadLetterConfig.targetArn", &KEY),
+    ] {
+        if let Some(value) = value {
+            violations.form(value.as_str(), member, form);
+        }
+    }
+    if let Some(vpc) = &given.vpc_config {
+        check(vpc, "vpcConfig", &VPC, violations);
+    }
+    if let Some(image) = &given.image_config {
+        check(image, "imageConfig", &IMAGE, violations);
+    }
+}
+
+fn check(value: &impl Serialize, member: &str, form: &Shape, violations: &mut Violations) {
+    // What was read from JSON can be written as such.
+    violations.form(serde_json::to_value(value).unwrap_or_default(), member, form);
 }
 
 /// The one architecture of a request, if it names one.
@@ -82,10 +111,7 @@ pub(super) fn logging(given: wire::LoggingConfig, violations: &mut Violations) -
         violations.word(level, "loggingConfig.systemLogLevel", SYSTEM_LEVELS, known(SYSTEM_LEVELS));
     }
     if let Some(group) = &log_group {
-        violations.length(group, "loggingConfig.logGroup", 1, 512);
-        violations.pattern(group, "loggingConfig.logGroup", r"[\.\-_/#A-Za-z0-9]+", |group| {
-            group.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_/#".contains(&byte))
-        });
+        violations.form(group.as_str(), "loggingConfig.logGroup", &LOG_GROUP);
     }
     let json = log_format.and_then(|format| {
         violations.word(&format, "loggingConfig.logFormat", &["JSON", "Text"], |word| match word {
@@ -106,12 +132,11 @@ pub(super) fn file_systems(
     given: Vec<wire::FileSystemConfig>,
     violations: &mut Violations,
 ) -> Vec<FileSystem> {
-    if given.len() > 1 {
-        let shown = format!("{} file systems", given.len());
-        violations.add(shown, "fileSystemConfigs", "Member must have length less than or equal to 1");
-    }
-    let file_system =
-        |it: wire::FileSystemConfig| FileSystem { arn: it.arn, mount_path: it.local_mount_path };
+    check(&given, "fileSystemConfigs", &FILE_SYSTEMS, violations);
+    let file_system = |it: wire::FileSystemConfig| FileSystem {
+        arn: it.arn.unwrap_or_default(),
+        mount_path: it.local_mount_path.unwrap_or_default(),
+    };
     given.into_iter().map(file_system).collect()
 }
 
@@ -119,32 +144,4 @@ pub(super) fn check_layers(arns: &[String], violations: &mut Violations) {
     if arns.iter().any(|arn| crate::api::layers::parse_version_arn(arn).is_none()) {
         violations.add(format!("[{}]", arns.join(", ")), "layers", LAYER_CONSTRAINT);
     }
-}
-
-/// Whether it fits [`ROLE_PATTERN`].
-pub(super) fn is_role(text: &str) -> bool {
-    let parts: Vec<_> = text.splitn(6, ':').collect();
-    let ["arn", partition, "iam", "", account, resource] = parts[..] else { return false };
-    let path = resource.strip_prefix("role");
-    let is_partition = |tail: &str| tail.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
-    (partition.is_empty() || partition.strip_prefix("aws").is_some_and(is_partition))
-        && crate::api::arn::is_account(account)
-        && path.is_some_and(|path| {
-            !path.is_empty()
-                && path != "/"
-                && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&byte))
-        })
-}
-
-/// Form of the ARN of a dead-letter queue; empty for none.
-pub(super) const TARGET_PATTERN: &str = r"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()";
-
-/// Whether it fits [`TARGET_PATTERN`].
-pub(super) fn is_target(text: &str) -> bool {
-    let mut parts = text.splitn(4, ':');
-    let fits = parts.next() == Some("arn")
-        && parts.next().is_some_and(|partition| partition.is_empty() || partition.starts_with("aws"))
-        && parts.next().is_some_and(|service| !service.is_empty())
-        && parts.next().is_some();
-    text.is_empty() || fits
 }

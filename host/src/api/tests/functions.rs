@@ -159,7 +159,7 @@ async fn a_bad_creation_is_refused_in_awss_words_and_leaves_nothing() {
             r#"400 InvalidParameterValueException {"Type":"User","message":"Uploaded file must be a non-empty zip"}"#,
         ),
         (
-            with(base(), "Code", json!({"S3Bucket": "b", "S3Key": "k"})),
+            with(base(), "Code", json!({"S3Bucket": "bucket", "S3Key": "k"})),
             r#"400 InvalidParameterValueException {"Type":"User","message":"Error occurred while GetObject. S3: no endpoint is known for it; set AWS_ENDPOINT_URL_S3"}"#,
         ),
         (

@@ -1,5 +1,7 @@
 //! Code signing configs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::function::date;
@@ -13,6 +15,8 @@ pub(in crate::api) struct PutCodeSigningConfig {
     pub(in crate::api) description: Option<String>,
     pub(in crate::api) allowed_publishers: Option<AllowedPublishers>,
     pub(in crate::api) code_signing_policies: Option<CodeSigningPolicies>,
+    /// Checked, and not kept.
+    pub(in crate::api) tags: Option<BTreeMap<String, String>>,
 }
 
 /// Member `AllowedPublishers`.

@@ -1,5 +1,7 @@
 //! Event source mappings.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,6 +19,8 @@ pub(in crate::api) struct PutEventSourceMapping {
     pub(in crate::api) batch_size: Option<i64>,
     pub(in crate::api) maximum_batching_window_in_seconds: Option<i64>,
     pub(in crate::api) function_response_types: Option<Vec<String>>,
+    /// Checked, and not kept.
+    pub(in crate::api) tags: Option<BTreeMap<String, String>>,
     /// The others.
     #[serde(flatten)]
     pub(in crate::api) more: Map<String, Value>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::blob::Blob;
 use super::settings::{
@@ -41,7 +42,7 @@ pub(in crate::api) struct FunctionCode {
 }
 
 /// Where code is in a bucket, as far as the caller said.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(in crate::api) struct S3Location {
     #[serde(rename = "S3Bucket")]
     pub(in crate::api) bucket: Option<String>,
@@ -49,6 +50,12 @@ pub(in crate::api) struct S3Location {
     pub(in crate::api) key: Option<String>,
     #[serde(rename = "S3ObjectVersion")]
     pub(in crate::api) version: Option<String>,
+    /// Checked, and not looked at: code is always copied.
+    #[serde(rename = "S3ObjectStorageMode")]
+    pub(in crate::api) storage_mode: Option<String>,
+    /// Checked, and not looked at: buckets decrypt what they give away.
+    #[serde(rename = "SourceKMSKeyArn")]
+    pub(in crate::api) key_arn: Option<String>,
 }
 
 /// `PUT /2015-03-31/functions/{FunctionName}/code`
@@ -63,6 +70,9 @@ pub(in crate::api) struct UpdateFunctionCode {
     pub(in crate::api) publish: Option<bool>,
     pub(in crate::api) dry_run: Option<bool>,
     pub(in crate::api) revision_id: Option<String>,
+    /// The others.
+    #[serde(flatten)]
+    pub(in crate::api) more: Map<String, Value>,
 }
 
 /// `PUT /2015-03-31/functions/{FunctionName}/configuration`
@@ -81,6 +91,9 @@ pub(in crate::api) struct PublishVersion {
     pub(in crate::api) code_sha256: Option<String>,
     pub(in crate::api) description: Option<String>,
     pub(in crate::api) revision_id: Option<String>,
+    /// The others.
+    #[serde(flatten)]
+    pub(in crate::api) more: Map<String, Value>,
 }
 
 /// Answer of `GET /2015-03-31/functions/{FunctionName}`
@@ -286,8 +299,9 @@ impl FunctionConfiguration {
                 .file_systems
                 .iter()
                 .map(|file_system| FileSystemConfig {
-                    arn: file_system.arn.clone(),
-                    local_mount_path: file_system.mount_path.clone(),
+                    arn: Some(file_system.arn.clone()),
+                    local_mount_path: Some(file_system.mount_path.clone()),
+                    s3_files_config: None,
                 })
                 .collect(),
             package_type,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// What `CreateFunction` and `UpdateFunctionConfiguration` have in common.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +27,9 @@ pub(in crate::api) struct Settings {
     pub(in crate::api) snap_start: Option<SnapStart>,
     pub(in crate::api) layers: Option<Vec<String>>,
     pub(in crate::api) image_config: Option<ImageConfig>,
+    /// The others.
+    #[serde(flatten)]
+    pub(in crate::api) more: Map<String, Value>,
 }
 
 /// Member `Environment`.
@@ -61,7 +65,7 @@ pub(in crate::api) struct LoggingConfig {
 }
 
 /// Member `VpcConfig` of a request.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::api) struct VpcConfig {
     pub(in crate::api) subnet_ids: Option<Vec<String>>,
@@ -82,9 +86,12 @@ pub(in crate::api) struct DeadLetterConfig {
 #[serde(rename_all = "PascalCase")]
 pub(in crate::api) struct FileSystemConfig {
     /// Access point.
-    pub(in crate::api) arn: String,
+    pub(in crate::api) arn: Option<String>,
     /// Where it is mounted.
-    pub(in crate::api) local_mount_path: String,
+    pub(in crate::api) local_mount_path: Option<String>,
+    /// Checked, and not kept.
+    #[serde(rename = "S3FilesConfig", skip_serializing_if = "Option::is_none")]
+    pub(in crate::api) s3_files_config: Option<Value>,
 }
 
 /// Member `EphemeralStorage`.
