@@ -1,0 +1,143 @@
+"""Every operation of AWS's service model, request and answer: by the model that AWS's own SDKs are made of."""
+
+import collections
+import re
+
+import pytest
+
+from always_sent import ALWAYS_IN_HEADERS, ALWAYS_SENT, missing
+from hearth import wait_until
+from service_model import OPERATIONS, Wire, answer_problems, refusal_problems, request
+from tour import tour
+from violations import violations
+
+# Operations that this host refuses by name.
+NOT_SUPPORTED = """
+    CheckpointDurableExecution CreateCapacityProvider DeleteCapacityProvider DeleteDurableExecution
+    DeleteResourcePolicy GetCapacityProvider GetDurableExecution GetDurableExecutionHistory GetDurableExecutionState
+    GetFunctionScalingConfig GetResourcePolicy ListCapacityProviders ListDurableExecutionsByFunction
+    ListFunctionVersionsByCapacityProvider PauseDurableExecution PutFunctionScalingConfig PutResourcePolicy
+    ResumeDurableExecution SendDurableExecutionCallbackFailure SendDurableExecutionCallbackHeartbeat
+    SendDurableExecutionCallbackSuccess StopDurableExecution UpdateCapacityProvider
+""".split()
+SUPPORTED = sorted(ALWAYS_SENT)
+
+# Where AWS was recorded to answer with another status than its model has.
+STATUSES = {"DeleteFunction": {204}, "Invoke": {200, 202, 204}}
+
+# Words that AWS was recorded to say although its model does not have them.
+RECORDED_WORDS = {"LastUpdateStatusReasonCode is none of the model's words: 'Creating'"}
+# Where AWS was recorded to hold to another constraint than its model has.
+RECORDED_CONSTRAINTS = {
+    "CreateFunction FunctionName: too long": "Member must have length less than or equal to 64",
+    "EphemeralStorage.Size: too large": "Member must have value less than or equal to 10240",
+    "LayerName: too long": "Member must have length less than or equal to 140",
+    "Layers.element: too long": "Member must have length less than or equal to 140",
+    "Timeout: too large": "Member must have value less than or equal to 900",
+}
+# What is no ValidationException.
+NOT_TOLD = {
+    "InvokeArgs: missing": "a request without a body has an empty event",
+    "Runtime: no such word": "recorded fact 54 is about it",
+}
+
+CONSTRAINT = r"Value (null|'.*?') at '[\w.]+' failed to satisfy constraint: \S.*?"
+VALIDATION = re.compile(rf"(\d+) validation errors? detected: {CONSTRAINT}(; {CONSTRAINT})*", re.DOTALL)
+
+
+class Taken:
+    """The tour, as it went: what was asked and what was answered, by operation."""
+
+    def __init__(self, host):
+        self.asked = collections.defaultdict(list)
+        self.answers = collections.defaultdict(list)
+        wire = Wire(host.url)
+
+        def call(operation, **parameters):
+            answer = wire(*request(OPERATIONS[operation], parameters))
+            self.asked[operation].append(parameters)
+            self.answers[operation].append(answer)
+            assert answer.status < 300, f"{operation}: {answer}"
+            return answer.json if answer.headers.get("content-type") == "application/json" else {}
+
+        def is_settled(name):
+            found = host.client().get_function_configuration(FunctionName=name)
+            return found["State"] != "Pending" and found["LastUpdateStatus"] != "InProgress"
+
+        tour(call, lambda name: wait_until(lambda: is_settled(name), lambda: f"{name} was not settled"))
+
+
+@pytest.fixture(scope="module")
+def taken(host):
+    return Taken(host)
+
+
+@pytest.fixture(scope="module")
+def wire(host):
+    return Wire(host.url)
+
+
+def test_every_operation_of_the_model_is_known():
+    assert set(SUPPORTED) | set(NOT_SUPPORTED) == set(OPERATIONS)
+
+
+def test_every_operation_is_on_the_tour(taken):
+    assert sorted(taken.answers) == SUPPORTED
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_an_answer_has_the_shape_of_the_model(taken, name):
+    operation = OPERATIONS[name]
+    statuses = STATUSES.get(name, {operation.http.get("responseCode", 200)})
+    for answer in taken.answers[name]:
+        assert answer.status in statuses
+        found = answer_problems(operation, answer)
+        assert [problem for problem in found if not any(problem.endswith(words) for words in RECORDED_WORDS)] == []
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_an_answer_has_what_aws_always_sends(taken, name):
+    for answer in taken.answers[name]:
+        assert [at for path in ALWAYS_SENT[name] for at in missing(answer.json, path)] == []
+    wanted = set(ALWAYS_IN_HEADERS.get(name, ()))
+    assert wanted <= taken.answers[name][0].headers.keys()
+
+
+@pytest.mark.parametrize("name", NOT_SUPPORTED)
+def test_what_is_not_supported_is_refused_by_its_name(wire, name):
+    operation = OPERATIONS[name]
+    uri = {
+        member: "a"
+        for member, shape in operation.input_shape.members.items()
+        if shape.serialization.get("location") == "uri"
+    }
+    answer = wire(*request(operation, uri))
+    assert (answer.status, answer.kind) == (501, "NotSupportedByHostException")
+    assert answer.message == f"{name} is not supported by this host."
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_each_constraint_of_the_model_is_kept(taken, wire, name):
+    operation = OPERATIONS[name]
+    if operation.input_shape is None:
+        return
+    found = []
+    told = (it for it in violations(operation, taken.asked[name][0]) if it.name not in NOT_TOLD)
+    for violation in told:
+        answer = wire(*request(operation, violation.parameters))
+        constraint = recorded(name, violation) or violation.constraint
+        problems = [*refusal_problems(operation, answer)] or [*told_wrongly(violation.member, constraint, answer)]
+        found += [f"{violation.name}: {problem}" for problem in problems]
+    assert found == []
+
+
+def recorded(name, violation):
+    return RECORDED_CONSTRAINTS.get(violation.name) or RECORDED_CONSTRAINTS.get(f"{name} {violation.name}")
+
+
+def told_wrongly(member, constraint, answer):
+    """What is wrong with what is said of a broken constraint."""
+    if answer.kind != "ValidationException" or not VALIDATION.fullmatch(answer.message):
+        yield f"it was answered {answer!r}"
+    elif f"at '{member}' failed" not in answer.message or constraint not in answer.message:
+        yield f"nothing is said of {member} and {constraint!r}: {answer.message}"
