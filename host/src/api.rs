@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::access::Access;
 use self::error::ApiError;
 pub use self::front::{Door, Front};
+use self::leftover::Leftover;
 use crate::aws::Aws;
 use crate::catalog::Catalog;
 use crate::driver::Driver;
@@ -43,7 +44,9 @@ mod invocations;
 mod json;
 mod layer_permissions;
 mod layers;
+mod leftover;
 mod pages;
+mod path;
 mod pattern;
 mod permissions;
 mod policy;
@@ -134,7 +137,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
     let router = both_ways(control, "/2015-03-31/functions/{name}/invocations", invoke);
     let stream = post(streaming::invoke);
     let path = "/2021-11-15/functions/{name}/response-streaming-invocations";
-    both_ways(router, path, stream).with_state(state)
+    both_ways(router, path, stream).method_not_allowed_fallback(unsupported::unknown).with_state(state)
 }
 
 fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
@@ -233,7 +236,9 @@ fn both_ways(
 }
 
 async fn with_request_id(request: Request, next: Next) -> Response {
+    let (request, leftover) = Leftover::of(request);
     let mut response = next.run(request).await;
+    leftover.read();
     if !response.headers().contains_key(REQUEST_ID) {
         set_request_id(&mut response, &Uuid::new_v4().to_string());
     }

@@ -254,6 +254,30 @@ def test_fields_that_are_not_known_are_ignored(raw, client):
     client.delete_function(FunctionName="with-unknown-field")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/nowhere"),
+        ("GET", "/2015-03-31/functions"),
+        ("DELETE", "/2015-03-31/functions/a%20b"),
+        ("POST", "/2015-03-31/functions/a%20b/invocations"),
+        ("PATCH", "/2015-03-31/functions/f/invocations"),
+        ("POST", "/2025-11-30/capacity-providers"),
+    ],
+)
+def test_what_a_request_brings_in_vain_is_not_in_the_way_of_the_next_one(raw, method, path):
+    for _ in range(3):
+        status, _, _ = raw(method, path, b"x" * 300_000)
+        assert status in (200, 400, 404, 501)
+    assert raw("GET", "/2016-08-19/account-settings")[0] == 200
+
+
+def test_a_path_that_is_no_utf_8_is_refused(raw):
+    for path in ["/2015-03-31/functions/%ff", "/2015-03-31/functions/%ff/invocations"]:
+        status, kind, _ = raw("POST" if path.endswith("s") else "GET", path)
+        assert (status, kind) == (400, "ValidationException")
+
+
 def test_an_unknown_kind_of_invocation(echo, raw):
     path = f"/2015-03-31/functions/{echo.name}/invocations"
     status, kind, answer = raw("POST", path, b"{}", {"X-Amz-Invocation-Type": "Sometimes"})

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use super::body::Limit;
 use super::caller::Caller;
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
 use super::shape::{Pattern, Shape};
 use super::updates::REQUEST_LIMIT;

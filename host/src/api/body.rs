@@ -7,7 +7,8 @@ use http_body_util::BodyExt as _;
 use serde::Deserialize;
 
 use super::error::{ApiError, INVALID_REQUEST_CONTENT, REQUEST_TOO_LARGE, SERIALIZATION};
-use super::json;
+use super::leftover::discard;
+use super::{json, leftover};
 
 /// Most that is read of a body that is too large, beyond its limit: a client that has sent all of it reads the
 /// answer, one that is cut off while it sends may see only a broken connection.
@@ -78,27 +79,13 @@ pub(super) fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Ap
     })
 }
 
-/// Passes a body on, unless the request was refused already. Then it is read to its end: a client that keeps the
-/// connection would find it closed when it goes on.
-pub(super) async fn unless_refused<T>(
-    so_far: Result<T, ApiError>,
-    body: Body,
-) -> Result<(T, Body), ApiError> {
+/// Passes a body on, unless the request was refused already.
+pub(super) fn unless_refused<T>(so_far: Result<T, ApiError>, body: Body) -> Result<(T, Body), ApiError> {
     match so_far {
         Ok(so_far) => Ok((so_far, body)),
         Err(error) => {
-            discard(body, MAX_DISCARDED).await;
+            leftover::read(body);
             Err(error)
-        }
-    }
-}
-
-async fn discard(mut body: Body, most: u64) {
-    let mut seen = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        seen += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if seen > most {
-            return;
         }
     }
 }

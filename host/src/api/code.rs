@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use super::body::Limit;
 use super::caller::Caller;
 use super::error::{ACCESS_DENIED, ApiError, REQUEST_TOO_LARGE, RESOURCE_NOT_FOUND};
-use super::shape::{ANY, KEY, Member, Pattern, Shape};
+use super::path::Path;
+use super::shape::{KEY, LINE, Member, Pattern, Shape};
 use super::validate::Violations;
 use super::wire::blob::Blob;
 use super::wire::function::{CodeLocation, FunctionCode, S3Location, UpdateFunctionCode};
@@ -114,8 +115,8 @@ const S3_LOCATION: Shape = Shape::Structure(&[
         shown: r"[0-9A-Za-z\.\-_]*(?<!\.)",
         tested: r"([0-9A-Za-z\.\-_]*[0-9A-Za-z\-_])?",
     })),
-    Member::new("S3Key", Shape::Text(1, 1024, ANY)),
-    Member::new("S3ObjectVersion", Shape::Text(1, 1024, ANY)),
+    Member::new("S3Key", Shape::Text(1, 1024, LINE)),
+    Member::new("S3ObjectVersion", Shape::Text(1, 1024, LINE)),
     Member::new("S3ObjectStorageMode", Shape::Word(&["COPY", "REFERENCE"])),
     Member::new("SourceKMSKeyArn", KEY),
 ]);

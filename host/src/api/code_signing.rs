@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use super::body::Limit;
 use super::caller::Caller;
 use super::error::{ApiError, CODE_SIGNING_CONFIG_NOT_FOUND, RESOURCE_CONFLICT, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
 use super::shape::{RESOURCE, Shape};
 use super::updates::REQUEST_LIMIT;

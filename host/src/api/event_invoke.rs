@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -12,6 +12,7 @@ use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
 use super::shape::DESTINATION;
 use super::updates::{REQUEST_LIMIT, UpdateError};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -17,6 +17,7 @@ use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::{ApiError, RESOURCE_CONFLICT, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
 use super::shape::{self, ANY, Member, RESOURCE, Shape};
 use super::updates::REQUEST_LIMIT;

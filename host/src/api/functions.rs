@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -12,6 +12,7 @@ use super::caller::{Caller, Located};
 use super::code::{self, NewCode};
 use super::error::ApiError;
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
 use super::settings::{Changes, REFUSED, REFUSED_AT_CREATION, architecture};
 use super::shape::{Pattern, Shape};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::{ApiError, INVALID_REQUEST_CONTENT, RECURSIVE_INVOCATION};
+use super::path::Path;
 use super::policy;
 use super::query::Params;
 use super::shape::{Pattern, Shape};
@@ -78,7 +79,7 @@ pub(super) async fn invoke_async(
     let caller = Caller::of(&headers, &api.settings);
     let located = Caller { confined: false, ..caller }.locate(&name, None);
     let admitted = located.and_then(|located| request.admit(&caller, &located).map(|()| located));
-    let (located, body) = body::unless_refused(admitted, body).await?;
+    let (located, body) = body::unless_refused(admitted, body)?;
     let limit = Limit { bytes: MAX_ASYNC_EVENT, operation: "InvokeAsync" };
     let payload = request.payload(body, limit).await?;
     request.accept(&located, payload, Options::default()).await
@@ -195,7 +196,7 @@ impl Request<'_> {
             self.admit(&caller, &located)?;
             Ok((located, options?))
         });
-        let ((located, options), body) = body::unless_refused(admitted, body).await?;
+        let ((located, options), body) = body::unless_refused(admitted, body)?;
         let bytes = if options.mode == Mode::Event { MAX_ASYNC_EVENT } else { MAX_EVENT };
         let payload = self.payload(body, Limit { bytes, operation: operation.name }).await?;
         Ok(Asked { located, options, payload })

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::body::Limit;
 use super::error::{ApiError, PRECONDITION_FAILED, RESOURCE_NOT_FOUND};
+use super::path::Path;
 use super::permissions::{ORGANIZATION, principal};
 use super::policy::{self, ID_PATTERN, NEW_ID_PATTERN};
 use super::query::Params;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::caller::Caller;
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
-use super::shape::Shape;
+use super::shape::{LINE, Shape};
 use super::validate::Violations;
 use super::wire::layer::{
     LayerContent, LayerSummary, LayerVersionConfiguration, ListLayerVersions, ListLayers, PublishLayerVersion,
@@ -40,7 +41,7 @@ pub(super) async fn publish(
     let description = request.description.unwrap_or_default();
     violations.length(&description, "description", 0, 256);
     if let Some(license) = &request.license_info {
-        violations.length(license, "licenseInfo", 0, 512);
+        violations.form(license.as_str(), "licenseInfo", &LICENSE);
     }
     let runtimes = request.compatible_runtimes.unwrap_or_default();
     let architectures = request.compatible_architectures.unwrap_or_default();
@@ -274,6 +275,7 @@ pub(super) fn version_number(text: &str) -> Result<u32, ApiError> {
 }
 
 const ARCHITECTURE: Shape = Shape::Word(&["x86_64", "arm64"]);
+const LICENSE: Shape = Shape::Text(0, 512, LINE);
 const RUNTIME: Shape = Shape::Word(&runtimes::ALL);
 
 fn check_compatible(runtimes: &[String], architectures: &[String], violations: &mut Violations) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -11,6 +11,7 @@ use super::arn::{self, NAMESPACED};
 use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
+use super::path::Path;
 use super::policy::{self, ID_PATTERN, NEW_ID_PATTERN};
 use super::query::Params;
 use super::shape::{Pattern, RESOURCE, Shape};

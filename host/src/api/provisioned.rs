@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -13,6 +13,7 @@ use super::caller::Caller;
 use super::concurrency::Budget;
 use super::error::{ApiError, PROVISIONED_NOT_FOUND, RESOURCE_CONFLICT, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::arn::UNQUALIFIED;
 use super::body::Limit;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::path::Path;
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::{ApiState, answer, body};

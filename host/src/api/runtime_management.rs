@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use super::body::Limit;
 use super::caller::{Caller, Located};
 use super::error::ApiError;
 use super::functions::found;
+use super::path::Path;
 use super::query::Params;
 use super::updates::{REQUEST_LIMIT, UpdateError};
 use super::validate::Violations;

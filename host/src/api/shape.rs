@@ -43,6 +43,8 @@ pub(super) struct Pattern {
 
 /// Any text.
 pub(super) const ANY: Pattern = Pattern::new("");
+/// Any text of one line.
+pub(super) const LINE: Pattern = Pattern::new(".*");
 /// The ARN of anything.
 pub(super) const RESOURCE: Shape = Shape::Text(
     0,
@@ -116,7 +118,10 @@ pub(super) fn take(
     let members = || tables.iter().copied().flatten();
     given.retain(|name, _| members().any(|member| member.name == name));
     for member in members() {
-        given.get(member.name).map_or(Ok(()), |value| member.shape.admit(value))?;
+        if let Some(value) = given.get_mut(member.name) {
+            member.shape.admit(value)?;
+            member.shape.forget_unknown(value);
+        }
     }
     for table in tables {
         check_members(table, &given, "", violations);
@@ -163,6 +168,31 @@ impl Shape {
                 members.iter().try_for_each(known)
             }
             _ => Err(ApiError::new(&SERIALIZATION, self.mismatch(value))),
+        }
+    }
+
+    /// Takes the members away that this shape does not know.
+    fn forget_unknown(&self, value: &mut Value) {
+        match (self, value) {
+            (Self::List(_, _, element), Value::Array(list)) => {
+                for one in list {
+                    element.forget_unknown(one);
+                }
+            }
+            (Self::Map(_, _, _, inner), Value::Object(map)) => {
+                for one in map.values_mut() {
+                    inner.forget_unknown(one);
+                }
+            }
+            (Self::Structure(members), Value::Object(map)) => {
+                map.retain(|name, _| members.iter().any(|member| member.name == name));
+                for member in *members {
+                    if let Some(inner) = map.get_mut(member.name) {
+                        member.shape.forget_unknown(inner);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -383,6 +413,7 @@ mod tests {
         });
         let mut expected = given.clone();
         expected.as_object_mut().unwrap().remove("Colour");
+        expected["Filters"][0].as_object_mut().unwrap().remove("Other");
         assert_eq!(told(&given), expected.to_string());
         assert_eq!(told(&json!({"Mode": null, "Many": null})), r#"{"Many":null,"Mode":null}"#);
     }

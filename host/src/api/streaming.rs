@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::event_stream;
 use super::invocations::{Request, identified, respond_with};
+use super::path::Path;
 use crate::catalog::Target;
 use crate::invoke::{Ending, Streamed};
 

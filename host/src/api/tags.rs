@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use super::arn::NAMESPACED;
 use super::body::Limit;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::Params;
 use super::shape::{Shape, TAG_KEY, TAGS};
 use super::updates::REQUEST_LIMIT;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::{Method, Uri};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::ApiState;
 use super::error::{ApiError, NOT_SUPPORTED, UNKNOWN_OPERATION};
+use super::{ApiState, leftover};
 
 /// Operations of the Lambda API that are not served, by path; AWS's names.
 #[rustfmt::skip]
@@ -43,7 +44,8 @@ pub(super) fn routes(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
 }
 
 /// Answers what is no operation of the Lambda API.
-pub(super) async fn unknown(method: Method, uri: Uri) -> ApiError {
+pub(super) async fn unknown(method: Method, uri: Uri, body: Body) -> ApiError {
+    leftover::read(body);
     let message = format!("{method} {} is no operation of the Lambda API that this host knows.", uri.path());
     ApiError::new(&UNKNOWN_OPERATION, message)
 }

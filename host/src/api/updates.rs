@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
@@ -13,6 +13,7 @@ use super::caller::Caller;
 use super::code::{self, NewCode};
 use super::error::ApiError;
 use super::functions::{Found, found};
+use super::path::Path;
 use super::settings::{Changes, PUBLISH_TO, REFUSED, architecture};
 use super::shape;
 use super::validate::Violations;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -13,7 +13,9 @@ use super::body::Limit;
 use super::caller::Caller;
 use super::error::{ApiError, RESOURCE_NOT_FOUND};
 use super::pages::Page;
+use super::path::Path;
 use super::query::Params;
+use super::shape::{LINE, Shape};
 use super::updates::REQUEST_LIMIT;
 use super::validate::Violations;
 use super::wire::url::{Cors, ListUrlConfigs, PutUrlConfig, UrlConfig};
@@ -229,28 +231,19 @@ impl Changes {
     }
 }
 
+const HEADERS: Shape = Shape::List(0, 100, &Shape::Text(0, 1024, LINE));
+
 fn check_cors(cors: Cors, violations: &mut Violations) -> url::Cors {
     let Cors { allow_credentials, allow_headers, allow_methods, allow_origins, expose_headers, max_age } =
         cors;
-    for (list, member, most, shortest, longest) in [
-        (&allow_headers, "cors.allowHeaders", 100, 0, 1024),
-        (&allow_methods, "cors.allowMethods", 6, 0, 6),
-        (&allow_origins, "cors.allowOrigins", 100, 1, 253),
-        (&expose_headers, "cors.exposeHeaders", 100, 0, 1024),
+    for (list, member, form) in [
+        (&allow_headers, "cors.allowHeaders", &HEADERS),
+        (&allow_methods, "cors.allowMethods", &Shape::List(0, 6, &Shape::Text(0, 6, LINE))),
+        (&allow_origins, "cors.allowOrigins", &Shape::List(0, 100, &Shape::Text(1, 253, LINE))),
+        (&expose_headers, "cors.exposeHeaders", &HEADERS),
     ] {
-        let Some(items) = list else { continue };
-        let shown = || format!("[{}]", items.join(", "));
-        if items.len() > most {
-            let constraint = format!("Member must have length less than or equal to {most}");
-            violations.add(shown(), member, constraint);
-        }
-        if !items.iter().all(|item| (shortest..=longest).contains(&item.chars().count())) {
-            let constraint = format!(
-                "Member must satisfy constraint: [Member must have length less than or equal to {longest}, Member must \
-                 have length greater than or equal to {shortest}, Member must satisfy regular expression pattern: .*, \
-                 Member must not be null]"
-            );
-            violations.add(shown(), member, constraint);
+        if let Some(items) = list {
+            violations.form(items.as_slice(), member, form);
         }
     }
     let max_age = max_age.and_then(|seconds| violations.range(seconds, "cors.maxAge", 0, 86_400));
