@@ -83,7 +83,7 @@ def request(operation, parameters):
         shape = members[name]
         location, key = place(name, shape)
         if location == "uri":
-            path = path.replace(f"{{{key}}}", urllib.parse.quote(text(value), safe=""))
+            path = path.replace(f"{{{key}}}", urllib.parse.quote(text(value), safe="", errors="surrogatepass"))
         elif location == "querystring":
             values = value if isinstance(value, list) else [value]
             query.extend((key, text(one)) for one in values)
@@ -93,7 +93,7 @@ def request(operation, parameters):
             body = value
         else:
             body[key] = encoded(shape, value)
-    path = re.sub(r"\{\w+\}", "", path) + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    path = re.sub(r"\{\w+\}", "", path) + (f"?{urllib.parse.urlencode(query, errors='surrogatepass')}" if query else "")
     return operation.http["method"], path, headers, content(body)
 
 
@@ -117,7 +117,7 @@ def encoded(shape, value):
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if shape.type_name == "structure" and isinstance(value, dict):
-        return {name: encoded(shape.members[name], value) for name, value in value.items()}
+        return {name: encoded(shape.members.get(name, shape), value) for name, value in value.items()}
     return value
 
 
