@@ -255,6 +255,13 @@ impl Shape {
     /// Structures are told of one by one, everything else as a list.
     fn check_elements(&self, list: &[Value], whole: &Value, at: &str, violations: &mut Violations) {
         if matches!(self, Self::Structure(_)) {
+            if list.iter().any(Value::is_null) {
+                violations.add(
+                    shown(whole),
+                    at,
+                    format_args!("Member must satisfy constraint: [{}]", self.all()),
+                );
+            }
             for (place, element) in (1..).zip(list) {
                 self.check(element, &format!("{at}.{place}.member"), violations);
             }
@@ -449,6 +456,10 @@ mod tests {
             (
                 json!({"Filters": [{"Rate": 1}, {"Rate": 1.5}]}),
                 "Value '1.5' at 'filters.2.member.rate' | Member must have value less than or equal to 1.0",
+            ),
+            (
+                json!({"Filters": [null]}),
+                "Value '[null]' at 'filters' | Member must satisfy constraint: [Member must not be null]",
             ),
             (json!({"Filters": [{}]}), "Value null at 'filters.1.member.rate' | Member must not be null"),
         ] {
