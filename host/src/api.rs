@@ -1,16 +1,17 @@
 //! The Lambda API. Only here are AWS's JSON, headers, ARNs and error names known.
 //!
-//! Each operation is a function of a module that is named after what it works on; [`router`] says which path
-//! leads where.
+//! Each operation is a function of a module that is named after what it works on; `operations` says which
+//! path leads where, and what is made of it.
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::get;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use self::access::Access;
 use self::error::ApiError;
 pub use self::front::{Door, Front};
 use self::leftover::Leftover;
+pub use self::operations::page;
 use crate::aws::Aws;
 use crate::catalog::Catalog;
 use crate::driver::Driver;
@@ -45,6 +47,7 @@ mod json;
 mod layer_permissions;
 mod layers;
 mod leftover;
+mod operations;
 mod pages;
 mod path;
 mod pattern;
@@ -59,7 +62,6 @@ mod settings;
 mod shape;
 mod streaming;
 mod tags;
-mod unsupported;
 mod updates;
 mod url_calls;
 mod urls;
@@ -122,117 +124,21 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// Every route of the API. It answers what nobody knows, too: a router that is merged must not do that.
 pub fn router(state: Arc<ApiState>) -> Router {
-    let control = Router::new();
-    let control = functions(control);
-    let control = layers_and_tags(control);
-    let control = function_settings(control);
-    let control = unsupported::routes(control)
+    let control = operations::control(Router::new())
         .route("/", get(account::greeting))
         .route("/_hearth/code/{sha256}", get(code::download))
-        .fallback(unsupported::unknown)
-        .method_not_allowed_fallback(unsupported::unknown)
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
         .layer(middleware::from_fn(with_request_id));
     // An invocation has its id from the start, because the function sees it; its path has nothing in the way.
-    let invoke = post(invocations::invoke);
-    let router = both_ways(control, "/2015-03-31/functions/{name}/invocations", invoke);
-    let stream = post(streaming::invoke);
-    let path = "/2021-11-15/functions/{name}/response-streaming-invocations";
-    both_ways(router, path, stream).method_not_allowed_fallback(unsupported::unknown).with_state(state)
+    operations::direct(control).method_not_allowed_fallback(unknown).with_state(state)
 }
 
-fn functions(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
-        ("/2015-03-31/functions", get(functions::list).post(functions::create)),
-        ("/2015-03-31/functions/{name}", get(functions::get).delete(functions::delete)),
-        (
-            "/2015-03-31/functions/{name}/configuration",
-            get(functions::get_configuration).put(updates::configuration),
-        ),
-        ("/2015-03-31/functions/{name}/code", put(updates::code)),
-        ("/2015-03-31/functions/{name}/versions", get(versions::list).post(versions::publish)),
-        ("/2015-03-31/functions/{name}/aliases", get(aliases::list).post(aliases::create)),
-        (
-            "/2015-03-31/functions/{name}/aliases/{alias}",
-            get(aliases::get).put(aliases::update).delete(aliases::delete),
-        ),
-        ("/2017-10-31/functions/{name}/concurrency", put(concurrency::put).delete(concurrency::delete)),
-        ("/2019-09-30/functions/{name}/concurrency", get(concurrency::get)),
-        (
-            "/2019-09-30/functions/{name}/provisioned-concurrency",
-            get(provisioned::get).put(provisioned::put).delete(provisioned::delete),
-        ),
-        (
-            "/2021-10-31/functions/{name}/url",
-            get(urls::get).post(urls::create).put(urls::update).delete(urls::delete),
-        ),
-        ("/2021-10-31/functions/{name}/urls", get(urls::list)),
-        ("/2014-11-13/functions/{name}/invoke-async", post(invocations::invoke_async)),
-        ("/2016-08-19/account-settings", get(account::settings)),
-    ];
-    routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
-}
-
-/// What is set for functions and layers besides their code and configuration.
-fn function_settings(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 14] = [
-        (
-            "/2019-09-25/functions/{name}/event-invoke-config",
-            get(event_invoke::get)
-                .put(event_invoke::put)
-                .post(event_invoke::update)
-                .delete(event_invoke::delete),
-        ),
-        ("/2019-09-25/functions/{name}/event-invoke-config/list", get(event_invoke::list)),
-        (
-            "/2021-07-20/functions/{name}/runtime-management-config",
-            get(runtime_management::get).put(runtime_management::put),
-        ),
-        ("/2024-08-31/functions/{name}/recursion-config", get(recursion::get).put(recursion::put)),
-        ("/2020-04-22/code-signing-configs", get(code_signing::list).post(code_signing::create)),
-        (
-            "/2020-04-22/code-signing-configs/{arn}",
-            get(code_signing::get).put(code_signing::update).delete(code_signing::delete),
-        ),
-        ("/2020-04-22/code-signing-configs/{arn}/functions", get(code_signing::list_functions)),
-        (
-            "/2020-06-30/functions/{name}/code-signing-config",
-            get(code_signing::get_of_function)
-                .put(code_signing::put_for_function)
-                .delete(code_signing::delete_of_function),
-        ),
-        ("/2015-03-31/event-source-mappings", get(event_sources::list).post(event_sources::create)),
-        (
-            "/2015-03-31/event-source-mappings/{id}",
-            get(event_sources::get).put(event_sources::update).delete(event_sources::delete),
-        ),
-        ("/2015-03-31/functions/{name}/policy", get(permissions::get).post(permissions::add)),
-        ("/2015-03-31/functions/{name}/policy/{statement}", delete(permissions::remove)),
-        (
-            "/2018-10-31/layers/{name}/versions/{number}/policy",
-            get(layer_permissions::get).post(layer_permissions::add),
-        ),
-        ("/2018-10-31/layers/{name}/versions/{number}/policy/{statement}", delete(layer_permissions::remove)),
-    ];
-    routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
-}
-
-fn layers_and_tags(router: Router<Arc<ApiState>>) -> Router<Arc<ApiState>> {
-    let routes: [(&str, MethodRouter<Arc<ApiState>>); 4] = [
-        ("/2018-10-31/layers", get(layers::list)),
-        ("/2018-10-31/layers/{name}/versions", get(layers::list_versions).post(layers::publish)),
-        ("/2018-10-31/layers/{name}/versions/{number}", get(layers::get).delete(layers::delete)),
-        ("/2017-03-31/tags/{resource}", get(tags::list).post(tags::add).delete(tags::remove)),
-    ];
-    routes.into_iter().fold(router, |router, (path, methods)| both_ways(router, path, methods))
-}
-
-/// Clients of different ages end a path with a slash, or do not.
-fn both_ways(
-    router: Router<Arc<ApiState>>,
-    path: &str,
-    methods: MethodRouter<Arc<ApiState>>,
-) -> Router<Arc<ApiState>> {
-    router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+/// Answers what is no operation of the Lambda API.
+async fn unknown(method: Method, uri: Uri, body: Body) -> ApiError {
+    leftover::read(body);
+    let message = format!("{method} {} is no operation of the Lambda API that this host knows.", uri.path());
+    ApiError::new(&error::UNKNOWN_OPERATION, message)
 }
 
 async fn with_request_id(request: Request, next: Next) -> Response {

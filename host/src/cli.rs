@@ -75,6 +75,8 @@ enum Command {
         json: bool,
     },
     Logs(logs::Logs),
+    /// Tell what is made of each operation of the Lambda API, in Markdown
+    Api,
     /// List the backends that can be loaded
     Backends {
         /// Print JSON
@@ -94,6 +96,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
         Some(Command::Backends { json }) => backends(&search, *json).map_err(|error| error.to_string()),
         Some(Command::Instances { json }) => instances(&cli.flags, *json),
+        Some(Command::Api) => Ok(api()),
         Some(Command::Logs(wanted)) => logs(&cli.flags, wanted),
         Some(Command::Backend(command)) => command.clone().run(&search),
         Some(Command::Simulate(flags)) => simulate::run(flags),
@@ -131,6 +134,12 @@ fn instances(flags: &Flags, json: bool) -> Result<ExitCode, String> {
     let config = HostConfig::load(flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
     println!("{}", asking()?.block_on(instances::instances(&config, json))?);
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command prints")]
+fn api() -> ExitCode {
+    print!("{}", crate::api::page());
+    ExitCode::SUCCESS
 }
 
 fn logs(flags: &Flags, wanted: &logs::Logs) -> Result<ExitCode, String> {

@@ -1,27 +1,37 @@
 """Every operation of AWS's service model, request and answer: by the model that AWS's own SDKs are made of."""
 
 import collections
+import pathlib
 import re
 
 import pytest
 
 from always_sent import ALWAYS_IN_HEADERS, ALWAYS_SENT, missing
 from fixtures import started
-from hearth import wait_until
-from service_model import OPERATIONS, Wire, answer_problems, refusal_problems, request
+from hearth import ACCOUNT, REGION, wait_until
+from service_model import OPERATIONS, Wire, answer_problems, place, refusal_problems, request
 from tour import tour
 from violations import violations
 
-# Operations that this host refuses by name.
-NOT_SUPPORTED = """
-    CheckpointDurableExecution CreateCapacityProvider DeleteCapacityProvider DeleteDurableExecution
-    DeleteResourcePolicy GetCapacityProvider GetDurableExecution GetDurableExecutionHistory GetDurableExecutionState
-    GetFunctionScalingConfig GetResourcePolicy ListCapacityProviders ListDurableExecutionsByFunction
-    ListFunctionVersionsByCapacityProvider PauseDurableExecution PutFunctionScalingConfig PutResourcePolicy
-    ResumeDurableExecution SendDurableExecutionCallbackFailure SendDurableExecutionCallbackHeartbeat
-    SendDurableExecutionCallbackSuccess StopDurableExecution UpdateCapacityProvider
-""".split()
+PAGE = (pathlib.Path(__file__).parents[2] / "docs/api.md").read_text()
+# Operations that the page tells of, each with the rest of its row.
+ROWS = dict(re.findall(r"^\| `(\w+)` \|(.*)$", PAGE, re.MULTILINE))
+NOT_SUPPORTED = re.findall(r"^- `(\w+)`$", PAGE, re.MULTILINE)
 SUPPORTED = sorted(ALWAYS_SENT)
+
+# Well-formed values of members that are refused.
+REFUSED = {
+    "AcceleratorConfig": {"AcceleratorMemorySize": 1},
+    "CapacityProviderConfig": {
+        "LambdaManagedInstancesCapacityProviderConfig": {
+            "CapacityProviderArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:capacity-provider:c"
+        }
+    },
+    "DurableConfig": {"ExecutionTimeout": 60},
+    "PublishTo": "LATEST_PUBLISHED",
+    "RuntimeConfig": {"RuntimeArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:runtime/custom", "RuntimeAlias": "a"},
+    "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
+}
 
 # Where AWS was recorded to answer with another status than its model has.
 STATUSES = {"DeleteFunction": {204}, "Invoke": {200, 202, 204}}
@@ -84,8 +94,17 @@ def wire(host):
     return Wire(host.url)
 
 
-def test_every_operation_of_the_model_is_known():
-    assert set(SUPPORTED) | set(NOT_SUPPORTED) == set(OPERATIONS)
+def test_the_page_tells_of_every_operation_of_the_model():
+    assert sorted([*ROWS, *NOT_SUPPORTED]) == sorted(OPERATIONS)
+    assert sorted(ROWS) == SUPPORTED
+
+
+@pytest.mark.parametrize("name", SUPPORTED)
+def test_the_page_tells_of_every_member_of_a_request(name):
+    shape = OPERATIONS[name].input_shape
+    members = shape.members.items() if shape else []
+    told = re.findall(r"`(\w+)`", ROWS[name])
+    assert sorted(told) == sorted(member for member, inner in members if place(member, inner)[0] != "uri")
 
 
 def test_every_operation_is_on_the_tour(taken):
@@ -107,6 +126,20 @@ def test_an_answer_has_what_aws_always_sends(taken, name):
         assert [at for path in ALWAYS_SENT[name] for at in missing(answer.json, path)] == []
     wanted = set(ALWAYS_IN_HEADERS.get(name, ()))
     assert wanted <= taken.answers[name][0].headers.keys()
+
+
+def refused_members():
+    """Operations and members that the page says are refused."""
+    for name, row in ROWS.items():
+        yield from ((name, member) for member in re.findall(r"`(\w+)`", row.split("|")[2]))
+
+
+@pytest.mark.parametrize(("name", "member"), list(refused_members()))
+def test_what_a_function_would_rely_on_in_vain_is_refused(taken, wire, name, member):
+    parameters = taken.asked[name][0] | {member: REFUSED[member]}
+    answer = wire(*request(OPERATIONS[name], parameters))
+    assert (answer.status, answer.kind) == (400, "InvalidParameterValueException")
+    assert answer.message == f"{member} is not supported by this host."
 
 
 @pytest.mark.parametrize("name", NOT_SUPPORTED)

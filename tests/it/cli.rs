@@ -29,6 +29,12 @@ fn the_version_and_the_help_are_printed() {
 }
 
 #[test]
+fn what_is_made_of_the_api_is_told() {
+    let ended = hearth(&["api"]);
+    assert!(ended.output.contains(include_str!("../../docs/api.md")), "{}", ended.output);
+}
+
+#[test]
 fn an_unknown_flag_is_named() {
     check(&["--colour"], 2, &["unexpected argument '--colour'"]);
 }

@@ -69,10 +69,10 @@ pub(super) async fn configuration(
     let mut changes = Changes::parse(request.settings, &[REFUSED], &mut violations)?;
     violations.check()?;
     let (key, arn) = located.map(|located| (located.key(), located.key().arn()))?;
+    changes.check(api.settings.memory_budget_mb)?;
     if api.catalog.function(&key).is_none() {
         return Err(ApiError::no_function(&arn));
     }
-    changes.check(api.settings.memory_budget_mb)?;
     let (wanted, held) = layers::find_all(&api, &key.region, changes.layers.take())?;
     let edit = move |function: &Function| {
         let mut config = FunctionConfig::clone(&function.latest.config);
