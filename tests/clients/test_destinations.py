@@ -1,4 +1,4 @@
-"""Recorded facts 85 to 89, and whatever else follows from an asynchronous invocation."""
+"""Recorded facts 11 and 85 to 89, and whatever else follows from an asynchronous invocation."""
 
 import datetime
 import json
@@ -157,6 +157,24 @@ def test_a_config_that_makes_no_sense_is_refused(deploy):
             function.client, "put_function_event_invoke_config", FunctionName=function.name, **settings
         )
         assert refused == expected
+
+
+def test_fact_011_every_try_has_the_same_request_id(deploy, tmp_path):
+    function = deploy("""
+def handler(event, context):
+    with open(event, "a") as tries:
+        tries.write(f"{context.aws_request_id}\\n")
+    raise Exception("once more")
+""")
+    put(function, MaximumRetryAttempts=1)
+    tries = tmp_path / "tries"
+    request_id = send(function, str(tries))
+
+    def seen():
+        return tries.read_text().split() if tries.exists() else []
+
+    wait_until(lambda: len(seen()) == 2, lambda: f"it was tried {len(seen())} times")
+    assert seen() == [request_id, request_id]
 
 
 @pytest.mark.parametrize(
