@@ -1,4 +1,4 @@
-//! AWS's client of the Runtime API for Node, which is compiled where it is installed.
+//! AWS's packages for Node: its client of the Runtime API, which is compiled where it is installed, and its SDK.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,37 +8,60 @@ use hearth_tests::{Explain, Problem, Result};
 
 use crate::cargo;
 
-const PACKAGE: &str = "aws-lambda-ric";
-const VERSION: &str = "3.3.0";
-/// What it takes to compile it.
-const TOOLS: [&str; 5] = ["npm", "cmake", "autoreconf", "libtoolize", "g++"];
+/// A package of npm's, and what it takes to install it.
+struct Package {
+    name: &'static str,
+    version: &'static str,
+    tools: &'static [&'static str],
+}
 
-/// The script that starts a function on it, installed once. `None` if this machine lacks a tool that it takes.
+const RUNTIME_CLIENT: Package = Package {
+    name: "aws-lambda-ric",
+    version: "3.3.0",
+    tools: &["npm", "cmake", "autoreconf", "libtoolize", "g++"],
+};
+const SDK: Package = Package { name: "@aws-sdk/client-lambda", version: "3.1164.0", tools: &["node", "npm"] };
+
+/// The script that starts a function on the Runtime API's client, installed once. `None` if this machine lacks a tool
+/// that it takes.
 pub(crate) fn runtime_client() -> Result<Option<PathBuf>> {
-    let folder = cargo::target_dir()?.join("test-node").join(VERSION);
-    let script = folder.join("node_modules").join(PACKAGE).join("bin/index.mjs");
-    // Written last: a folder without it was not finished.
-    let stamp = folder.join("installed.txt");
-    if stamp.exists() {
-        return Ok(Some(script));
+    let folder = RUNTIME_CLIENT.install()?;
+    Ok(folder.map(|folder| folder.join("node_modules").join(RUNTIME_CLIENT.name).join("bin/index.mjs")))
+}
+
+/// The folder that the SDK's client for Lambda is installed in. `None` if this machine lacks a tool that it takes.
+pub(crate) fn sdk() -> Result<Option<PathBuf>> {
+    SDK.install()
+}
+
+impl Package {
+    /// The folder that it is in, installed once. `None` if this machine lacks a tool that it takes.
+    fn install(&self) -> Result<Option<PathBuf>> {
+        let Self { name, version, tools } = self;
+        let folder = cargo::target_dir()?.join("test-node").join(name.replace('/', "-")).join(version);
+        // Written last: a folder without it was not finished.
+        let stamp = folder.join("installed.txt");
+        if stamp.exists() {
+            return Ok(Some(folder));
+        }
+        if !tools.iter().all(|tool| is_here(tool)) {
+            return Ok(None);
+        }
+        fs::create_dir_all(&folder).explain(format_args!("cannot make {}", folder.display()))?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+        npm.arg(format!("{name}@{version}"));
+        if let Some(headers) = headers_of_node() {
+            npm.env("npm_config_nodedir", headers);
+        }
+        let output = npm.stdin(Stdio::null()).output().explain("cannot run npm")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Problem::new(format!("{name} cannot be installed: {}", said.trim())));
+        }
+        fs::write(&stamp, "").explain(format_args!("cannot write {}", stamp.display()))?;
+        Ok(Some(folder))
     }
-    if !TOOLS.iter().all(|tool| is_here(tool)) {
-        return Ok(None);
-    }
-    fs::create_dir_all(&folder).explain(format_args!("cannot make {}", folder.display()))?;
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
-    npm.arg(format!("{PACKAGE}@{VERSION}"));
-    if let Some(headers) = headers_of_node() {
-        npm.env("npm_config_nodedir", headers);
-    }
-    let output = npm.stdin(Stdio::null()).output().explain("cannot run npm")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Problem::new(format!("{PACKAGE} cannot be installed: {}", said.trim())));
-    }
-    fs::write(&stamp, "").explain(format_args!("cannot write {}", stamp.display()))?;
-    Ok(Some(script))
 }
 
 fn is_here(tool: &str) -> bool {

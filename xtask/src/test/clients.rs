@@ -26,6 +26,8 @@ struct Prepared {
     functions: PathBuf,
     /// The script that starts a function on AWS's client for Node, where that can be built.
     node_client: Option<PathBuf>,
+    /// The folder that the SDK for JavaScript is in, where it can be installed.
+    javascript_sdk: Option<PathBuf>,
 }
 
 impl Clients {
@@ -36,7 +38,8 @@ impl Clients {
             cargo::run(&mut Workspace::Clients.build(["test", "--quiet", "--no-run"])?)?;
             // Tests that need it say that they cannot run without it.
             let node_client = node::runtime_client().inspect_err(screen::problem).unwrap_or_default();
-            Ok(Prepared { functions, node_client })
+            let javascript_sdk = node::sdk().inspect_err(screen::problem).unwrap_or_default();
+            Ok(Prepared { functions, node_client, javascript_sdk })
         };
         Self(thread::spawn(build))
     }
@@ -63,7 +66,7 @@ impl Clients {
             .args(["-m", "pytest", "tests/clients", "--ignore=tests/clients/containers"])
             .current_dir(cargo::root());
         let prepared = self.0.join().ok();
-        let Prepared { functions, node_client } =
+        let Prepared { functions, node_client, javascript_sdk } =
             prepared.explain("the clients' tests are not prepared")??;
         let sdk = if has_nextest {
             Workspace::Clients.build(["nextest", "run", "--no-fail-fast"])
@@ -74,6 +77,7 @@ impl Clients {
         for suite in &mut suites {
             suite.env("HEARTH_TEST_FUNCTIONS", &functions);
             suite.envs(node_client.iter().map(|script| ("HEARTH_TEST_NODE_CLIENT", script)));
+            suite.envs(javascript_sdk.iter().map(|folder| ("HEARTH_TEST_JAVASCRIPT_SDK", folder)));
         }
         Ok(suites)
     }
