@@ -76,11 +76,11 @@ class Function:
         configuration = found["Configuration"]
         _, package = call("GET", urllib.parse.urlsplit(found["Code"]["Location"]).path)
         assert digest(package) == configuration["CodeSha256"], "the code is not what it is said to be"
-        aliases = call("GET", f"{self.path}/aliases")[1]["Aliases"]
+        aliases = pages(call, f"{self.path}/aliases", "Aliases")
         return {
             "code": configuration["CodeSha256"],
             "description": configuration["Description"],
-            "versions": len(call("GET", f"{self.path}/versions")[1]["Versions"]),
+            "versions": len(pages(call, f"{self.path}/versions", "Versions")),
             "aliases": {alias["Name"]: alias["FunctionVersion"] for alias in aliases},
             "tags": call("GET", self.tags_path)[1]["Tags"],
             "reserved": found.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
@@ -174,7 +174,7 @@ class Layer:
         self.possible = [0]
 
     def check(self, call):
-        seen = len(call("GET", self.path)[1]["LayerVersions"])
+        seen = len(pages(call, self.path, "LayerVersions"))
         assert seen in self.possible, f"{seen} versions, and there can only be {self.possible}"
         self.possible = [seen]
 
@@ -202,6 +202,16 @@ class Events:
         status, told = call("POST", self.path, event, {"X-Amz-Invocation-Type": "Event"})
         assert status == 202, told
         self.accepted.append(event)
+
+
+def pages(call, path, member):
+    """Everything in a list."""
+    _, page = call("GET", path)
+    found = page[member]
+    while page.get("NextMarker"):
+        _, page = call("GET", f"{path}?Marker={urllib.parse.quote(page['NextMarker'], safe='')}")
+        found += page[member]
+    return found
 
 
 def digest(package):

@@ -1,0 +1,2 @@
+def of(word, name):
+    return f"{word}, {name}!"
