@@ -40,11 +40,14 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let limit = Limit { bytes: REQUEST_LIMIT, operation: "CreateCodeSigningConfig" };
     let bytes = body::read(&headers, body, limit).await?;
-    let request: PutCodeSigningConfig = body::parse_json(&bytes)?;
+    let mut request: PutCodeSigningConfig = body::parse_json(&bytes)?;
     let mut violations = Violations::default();
+    let labels = request.tags.take().unwrap_or_default();
+    tags::check_tags(&labels, &mut violations);
     violations.required(request.allowed_publishers.as_ref(), "allowedPublishers");
     let changes = Changes::parse(request, &mut violations);
     violations.check()?;
+    tags::check(&labels)?;
     let place = Caller::of(&headers, &api.settings).place();
     let mut config = CodeSigningConfig {
         id: format!("csc-0{}", &Uuid::new_v4().simple().to_string()[..16]),
@@ -52,6 +55,7 @@ pub(super) async fn create(
         publishers: Vec::new(),
         untrusted_artifact: "Warn".to_owned(),
         last_modified: Clock::wall(),
+        tags: labels,
     };
     changes.apply(&mut config);
     let created = api.catalog.put_resource(place.clone(), config).await;
@@ -234,9 +238,6 @@ impl Changes {
             .and_then(|allowed| violations.required(allowed.signing_profile_version_arns, PUBLISHERS));
         if let Some(publishers) = publishers.clone() {
             violations.form(publishers, PUBLISHERS, &PUBLISHERS_FORM);
-        }
-        if let Some(tags) = request.tags {
-            tags::check_tags(&tags, violations);
         }
         let untrusted_artifact =
             request.code_signing_policies.and_then(|policies| policies.untrusted_artifact_on_deployment);

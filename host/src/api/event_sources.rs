@@ -52,12 +52,15 @@ pub(super) async fn create(
     let mut violations = Violations::default();
     let name = violations.required(request.function_name.take(), "functionName").unwrap_or_default();
     let located = caller.locate_with(&mut violations, &NAMESPACED, &name, None);
+    let labels = request.tags.take().unwrap_or_default();
+    tags::check_tags(&labels, &mut violations);
     let source = Source::of(&request);
     let (arn, batch_size) = (request.event_source_arn.clone(), source.batch_size());
     let changes = Changes::parse(request, &[CHANGEABLE, LASTING], &mut violations)?;
     violations.check()?;
     let located = located?;
     source.check(&changes, arn.as_deref())?;
+    tags::check(&labels)?;
     let place = caller.place();
     let mut mapping = EventSourceMapping {
         id: Uuid::new_v4().to_string(),
@@ -70,6 +73,7 @@ pub(super) async fn create(
         reports_failures: false,
         more: source.defaults(),
         last_modified: Clock::wall(),
+        tags: labels,
     };
     changes.apply(&mut mapping);
     check(&api, &place, &located, &mapping)?;
@@ -261,9 +265,6 @@ impl Changes {
         }
         let window = request.maximum_batching_window_in_seconds;
         let types = request.function_response_types;
-        if let Some(tags) = &request.tags {
-            tags::check_tags(tags, violations);
-        }
         if let Some(types) = types.clone() {
             violations.form(types, "functionResponseTypes", &RESPONSE_TYPES);
         }

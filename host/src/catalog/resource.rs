@@ -22,6 +22,12 @@ pub trait Resource: Clone + Serialize + DeserializeOwned + Send + Sync + Sized +
 
     /// All of this kind, by id, to change.
     fn all_mut(resources: &mut Resources) -> &mut BTreeMap<String, Arc<Self>>;
+
+    /// Its tags.
+    fn tags(&self) -> &BTreeMap<String, String>;
+
+    /// Its tags, to change.
+    fn tags_mut(&mut self) -> &mut BTreeMap<String, String>;
 }
 
 /// Whose they are.
@@ -53,6 +59,9 @@ pub struct CodeSigningConfig {
     pub untrusted_artifact: String,
     /// When it was last changed.
     pub last_modified: Timestamp,
+    /// For people and for bills.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Resource for CodeSigningConfig {
@@ -68,6 +77,14 @@ impl Resource for CodeSigningConfig {
 
     fn all_mut(resources: &mut Resources) -> &mut BTreeMap<String, Arc<Self>> {
         &mut resources.code_signing_configs
+    }
+
+    fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
+    }
+
+    fn tags_mut(&mut self) -> &mut BTreeMap<String, String> {
+        &mut self.tags
     }
 }
 
@@ -94,6 +111,9 @@ pub struct EventSourceMapping {
     pub more: Map<String, Value>,
     /// When it was last changed.
     pub last_modified: Timestamp,
+    /// For people and for bills.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Resource for EventSourceMapping {
@@ -109,5 +129,13 @@ impl Resource for EventSourceMapping {
 
     fn all_mut(resources: &mut Resources) -> &mut BTreeMap<String, Arc<Self>> {
         &mut resources.event_source_mappings
+    }
+
+    fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
+    }
+
+    fn tags_mut(&mut self) -> &mut BTreeMap<String, String> {
+        &mut self.tags
     }
 }

@@ -260,7 +260,7 @@ const TAGS_PATH: &str = "/2017-03-31/tags/{resource}";
 const TAGS: Family = Family {
     title: "Tags",
     tier: Tier::Core,
-    note: "Functions have tags; nothing else has.",
+    note: "Of functions, code signing configs and event source mappings.",
     operations: &[
         Operation::own("TagResource", TAGS_PATH, || post(tags::add)).stores("Tags"),
         Operation::own("UntagResource", TAGS_PATH, || delete(tags::remove)).acts_on("TagKeys"),
@@ -348,9 +348,8 @@ const EVENT_SOURCES: Family = Family {
              DocumentDBEventSourceConfig KMSKeyArn LoggingConfig MaximumRecordAgeInSeconds \
              MaximumRetryAttempts MetricsConfig ParallelizationFactor ProvisionedPollerConfig Queues \
              SelfManagedEventSource SelfManagedKafkaEventSourceConfig SourceAccessConfigurations StartingPosition \
-             StartingPositionTimestamp Topics TumblingWindowInSeconds",
-        )
-        .forgets("Tags"),
+             StartingPositionTimestamp Tags Topics TumblingWindowInSeconds",
+        ),
         Operation::own("GetEventSourceMapping", MAPPING_PATH, || get(event_sources::get)),
         Operation::own("UpdateEventSourceMapping", MAPPING_PATH, || put(event_sources::update))
             .acts_on(
@@ -382,8 +381,7 @@ const CODE_SIGNING: Family = Family {
         Operation::own("CreateCodeSigningConfig", "/2020-04-22/code-signing-configs", || {
             post(code_signing::create)
         })
-        .stores("AllowedPublishers CodeSigningPolicies Description")
-        .forgets("Tags"),
+        .stores("AllowedPublishers CodeSigningPolicies Description Tags"),
         Operation::own("GetCodeSigningConfig", CODE_SIGNING_PATH, || get(code_signing::get)),
         Operation::own("UpdateCodeSigningConfig", CODE_SIGNING_PATH, || put(code_signing::update))
             .stores("AllowedPublishers CodeSigningPolicies Description"),

@@ -15,7 +15,7 @@ pub(in crate::api) struct PutCodeSigningConfig {
     pub(in crate::api) description: Option<String>,
     pub(in crate::api) allowed_publishers: Option<AllowedPublishers>,
     pub(in crate::api) code_signing_policies: Option<CodeSigningPolicies>,
-    /// Checked, and not kept.
+    /// Only when it is made.
     pub(in crate::api) tags: Option<BTreeMap<String, String>>,
 }
 

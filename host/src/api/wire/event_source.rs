@@ -19,7 +19,7 @@ pub(in crate::api) struct PutEventSourceMapping {
     pub(in crate::api) batch_size: Option<i64>,
     pub(in crate::api) maximum_batching_window_in_seconds: Option<i64>,
     pub(in crate::api) function_response_types: Option<Vec<String>>,
-    /// Checked, and not kept.
+    /// Only when it is made.
     pub(in crate::api) tags: Option<BTreeMap<String, String>>,
     /// The others.
     #[serde(flatten)]

@@ -211,6 +211,7 @@ fn what_an_account_has_besides_functions_is_read_as_it_was_written() {
     let (_folder, path) = database();
     let place = Place { account: "000000000000".into(), region: "us-east-1".into() };
     let config = CodeSigningConfig {
+        tags: BTreeMap::new(),
         id: "csc-1".into(),
         description: Some("d".into()),
         publishers: vec!["profile".into()],
