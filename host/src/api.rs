@@ -47,6 +47,7 @@ mod json;
 mod layer_permissions;
 mod layers;
 mod leftover;
+mod mismatch;
 mod operations;
 mod pages;
 mod path;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::error::{ApiError, INVALID_REQUEST_CONTENT, REQUEST_TOO_LARGE, SERIALIZATION};
 use super::leftover::discard;
+use super::mismatch::Mismatch;
 use super::{json, leftover};
 
 /// Most that is read of a body that is too large, beyond its limit: a client that has sent all of it reads the
@@ -70,12 +71,14 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: Limit) -> Resul
 /// Parses a body that is JSON. An empty one is an empty object; members that nobody knows are ignored.
 pub(super) fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     let bytes = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(bytes).map_err(|error| match json::check(bytes) {
-        Err(problem) => ApiError::new(
-            &INVALID_REQUEST_CONTENT,
-            format!("Could not parse request body into json: {problem}"),
-        ),
-        Ok(()) => ApiError::new(&SERIALIZATION, error.to_string()),
+    serde_json::from_slice(bytes).map_err(|error| {
+        if let Err(problem) = json::check(bytes) {
+            let message = format!("Could not parse request body into json: {problem}");
+            return ApiError::new(&INVALID_REQUEST_CONTENT, message);
+        }
+        let message = error.to_string();
+        let mismatch = Mismatch::read(&message).map(|mismatch| mismatch.to_string());
+        ApiError::new(&SERIALIZATION, mismatch.unwrap_or(message))
     })
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, SERIALIZATION};
+use super::mismatch::{Due, Mismatch};
 use super::pattern;
 use super::validate::Violations;
 
@@ -167,7 +168,10 @@ impl Shape {
                     |member: &Member| map.get(member.name).map_or(Ok(()), |it| member.shape.admit(it));
                 members.iter().try_for_each(known)
             }
-            _ => Err(ApiError::new(&SERIALIZATION, self.mismatch(value))),
+            _ => {
+                let mismatch = Mismatch { found: value.into(), due: self.due() };
+                Err(ApiError::new(&SERIALIZATION, mismatch.to_string()))
+            }
         }
     }
 
@@ -196,25 +200,15 @@ impl Shape {
         }
     }
 
-    /// AWS's words for a value of another type.
-    fn mismatch(&self, value: &Value) -> String {
-        let found = match value {
-            Value::Object(_) => return "Start of structure or map found where not expected.".to_owned(),
-            Value::Array(_) => return "Start of list found where not expected".to_owned(),
-            Value::String(_) => "STRING_VALUE",
-            Value::Number(_) => "NUMBER_VALUE",
-            Value::Bool(true) => "TRUE_VALUE",
-            Value::Bool(false) => "FALSE_VALUE",
-            Value::Null => "NULL_VALUE",
-        };
+    fn due(&self) -> Due {
         match self {
-            Self::List(..) => "Expected list or null".to_owned(),
-            Self::Map(..) | Self::Structure(_) => "Expected map or null".to_owned(),
-            Self::Boolean => format!("{found} can not be converted to a Boolean"),
-            Self::Integer(..) => format!("{found} can not be converted to an Integer"),
-            Self::Double(..) => format!("{found} can not be converted to a Double"),
-            Self::Timestamp => format!("{found} can not be converted to milliseconds since epoch"),
-            Self::Text(..) | Self::Word(_) => format!("{found} can not be converted to a String"),
+            Self::Boolean => Due::Boolean,
+            Self::Integer(..) => Due::Integer,
+            Self::Double(..) => Due::Double,
+            Self::Timestamp => Due::Timestamp,
+            Self::Text(..) | Self::Word(_) => Due::Text,
+            Self::List(..) => Due::List,
+            Self::Map(..) | Self::Structure(_) => Due::Map,
         }
     }
 

@@ -175,7 +175,7 @@ async fn a_bad_creation_is_refused_in_awss_words_and_leaves_nothing() {
         ),
         (
             with(base(), "Timeout", json!("soon")),
-            r#"400 SerializationException {"Message":"invalid type: string \"soon\", expected i64 at line 1 column 294"}"#,
+            r#"400 SerializationException {"Message":"STRING_VALUE can not be converted to an Integer"}"#,
         ),
     ] {
         assert_eq!(world.post(FUNCTIONS, request).await.told(), expected);
