@@ -17,6 +17,7 @@ OPERATIONS = {name: MODEL.operation_model(name) for name in MODEL.operation_name
 
 # What an answer may carry although no operation names it.
 COMMON_HEADERS = {"x-amzn-requestid", "x-amzn-trace-id", "x-amzn-errortype"}
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d{4})")
 JSON_TYPES = {
     "structure": dict,
     "map": dict,
@@ -147,6 +148,9 @@ def problems(shape, value, at=""):
 
 def scalar_problems(shape, value, at):
     limits = shape.metadata
+    # The model calls these dates texts; its documentation has their form.
+    if shape.name == "Timestamp" and not DATE.fullmatch(value):
+        yield f"{at} is no date: {value!r}"
     if limits.get("enum") and value not in limits["enum"]:
         yield f"{at} is none of the model's words: {value!r}"
     measured = len(value) if isinstance(value, str) else value

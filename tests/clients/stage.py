@@ -37,8 +37,9 @@ class Stage:
         layer = self.call("PublishLayerVersion", LayerName=NAME, Content={"ZipFile": PACKAGE})
         self.made |= {"Arn": layer["LayerVersionArn"], "Layers": [layer["LayerVersionArn"]]}
         self.made["VersionNumber"] = layer["Version"]
+        statement = {"StatementId": "s", "Action": "lambda:GetLayerVersion", "Principal": "*"}
         version = {"LayerName": NAME, "VersionNumber": layer["Version"]}
-        self.call("AddLayerVersionPermission", StatementId="s", Action="lambda:GetLayerVersion", Principal="*", **version)
+        self.call("AddLayerVersionPermission", **statement, **version)
 
     def make_settings(self):
         made = self.call("CreateCodeSigningConfig", AllowedPublishers={"SigningProfileVersionArns": [PROFILE]})

@@ -9,7 +9,7 @@ import pytest
 from always_sent import ALWAYS_IN_HEADERS, ALWAYS_SENT, missing
 from fixtures import started
 from hearth import ACCOUNT, REGION, wait_until
-from service_model import OPERATIONS, Wire, answer_problems, place, refusal_problems, request
+from service_model import OPERATIONS, Wire, answer_problems, place, problems, refusal_problems, request
 from tour import tour
 from violations import violations
 
@@ -31,6 +31,20 @@ REFUSED = {
     "PublishTo": "LATEST_PUBLISHED",
     "RuntimeConfig": {"RuntimeArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:runtime/custom", "RuntimeAlias": "a"},
     "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
+}
+
+# Values of other types than are due, and what is said of them.
+OBJECT = ({}, "Start of structure or map found where not expected.")
+LIST = ([], "Start of list found where not expected")
+OTHER_TYPES = {
+    "string": [(1, "NUMBER_VALUE can not be converted to a String"), OBJECT, LIST],
+    "blob": [(True, "TRUE_VALUE can not be converted to a String"), OBJECT, LIST],
+    "boolean": [("true", "STRING_VALUE can not be converted to a Boolean"), OBJECT, LIST],
+    "integer": [("1", "STRING_VALUE can not be converted to an Integer"), OBJECT, LIST],
+    "timestamp": [("now", "STRING_VALUE can not be converted to milliseconds since epoch"), OBJECT, LIST],
+    "list": [("a", "Expected list or null"), OBJECT],
+    "map": [("a", "Expected map or null"), LIST],
+    "structure": [("a", "Expected map or null"), LIST],
 }
 
 # Where AWS was recorded to answer with another status than its model has.
@@ -111,6 +125,25 @@ def test_every_operation_is_on_the_tour(taken):
     assert sorted(taken.answers) == SUPPORTED
 
 
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"Colour": "blue"}, ".Colour is not in the model"),
+        ({"Timeout": "3"}, ".Timeout is no integer: '3'"),
+        ({"Timeout": True}, ".Timeout is no integer: True"),
+        ({"State": "Asleep"}, ".State is none of the model's words: 'Asleep'"),
+        ({"LastModified": "yesterday"}, ".LastModified is no date: 'yesterday'"),
+        ({"MemorySize": 1}, ".MemorySize is out of bounds: 1"),
+        ({"Architectures": [None]}, ".Architectures[0] is no string: None"),
+        ({"TracingConfig": {"Mode": 1}}, ".TracingConfig.Mode is no string: 1"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_would_be_found(taken, changed, problem):
+    right = taken.answers["GetFunctionConfiguration"][0].json
+    shape = OPERATIONS["GetFunctionConfiguration"].output_shape
+    assert (list(problems(shape, right)), list(problems(shape, right | changed))) == ([], [problem])
+
+
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_an_answer_has_the_shape_of_the_model(taken, name):
     operation = OPERATIONS[name]
@@ -142,6 +175,24 @@ def test_what_a_function_would_rely_on_in_vain_is_refused(taken, wire, name, mem
     assert answer.message == f"{member} is not supported by this host."
 
 
+def body_members(name):
+    """Members of a request that are in its JSON."""
+    shape = OPERATIONS[name].input_shape
+    members = shape.members.items() if shape and not shape.serialization.get("payload") else []
+    return [(member, inner) for member, inner in members if place(member, inner)[0] == "body"]
+
+
+@pytest.mark.parametrize("name", [name for name in SUPPORTED if body_members(name)])
+def test_a_member_of_another_type_is_told_in_awss_words(taken, wire, name):
+    found = []
+    for member, shape in body_members(name):
+        for value, told in OTHER_TYPES[shape.type_name]:
+            answer = wire(*request(OPERATIONS[name], taken.asked[name][0] | {member: value}))
+            if (answer.status, answer.kind, answer.message) != (400, "SerializationException", told):
+                found.append(f"{member} as {value!r}: {answer!r}")
+    assert found == []
+
+
 @pytest.mark.parametrize("name", NOT_SUPPORTED)
 def test_what_is_not_supported_is_refused_by_its_name(wire, name):
     operation = OPERATIONS[name]
@@ -165,8 +216,8 @@ def test_each_constraint_of_the_model_is_kept(taken, wire, name):
     for violation in told:
         answer = wire(*request(operation, violation.parameters))
         constraint = recorded(name, violation) or violation.constraint
-        problems = [*refusal_problems(operation, answer)] or [*told_wrongly(violation.member, constraint, answer)]
-        found += [f"{violation.name}: {problem}" for problem in problems]
+        wrong = [*refusal_problems(operation, answer)] or [*told_wrongly(violation.member, constraint, answer)]
+        found += [f"{violation.name}: {problem}" for problem in wrong]
     assert found == []
 
 

@@ -229,7 +229,7 @@ def departure(call):
 
 
 def tour(call, wait):
-    """The whole tour; `call` makes a request and answers with the document, `wait` waits until a function is deployed."""
+    """All of it: `call` makes a request and answers with the document, `wait` waits until a function is deployed."""
     functions(call, wait)
     images(call, wait)
     invocations(call)

@@ -26,15 +26,10 @@ class Violation:
     def member(self):
         """The member as AWS names it: elements that are structures are counted, the others are their list's affair."""
         names = []
-        for number, step in enumerate(self.path):
-            if step in ("key", "value"):
+        for number, step in enumerate(self.path, 1):
+            if step in ("key", "value") or (step == "element" and number == len(self.path)):
                 break
-            if step != "element":
-                names.append(step[0].lower() + step[1:])
-            elif "key" not in self.path and any(later not in ("element", "key", "value") for later in self.path[number:]):
-                names += ["1", "member"]
-            else:
-                break
+            names += ["1", "member"] if step == "element" else [step[0].lower() + step[1:]]
         return ".".join(names)
 
     @property
