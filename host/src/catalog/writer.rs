@@ -3,7 +3,7 @@
 //! Each change is checked against what is there, committed to disk, told to the deployer, and put in the index,
 //! in this order. So nobody sees what a kill could take back, and no lock is held while anything waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, mpsc};
 
 use jiff::Timestamp;
@@ -192,7 +192,10 @@ impl Writer {
         }
         self.shared.index_mut().put_function(Arc::clone(&new));
         if let Some(old) = old {
-            self.release(old.all_versions().flat_map(|version| uses(version)).collect());
+            // Hardly a change lets go of anything, and it takes a look at everything to know that.
+            let kept: HashSet<_> = new.all_versions().flat_map(|version| uses(version)).collect();
+            let used = old.all_versions().flat_map(|version| uses(version));
+            self.release(used.filter(|sha256| !kept.contains(sha256)).collect());
         }
         Ok(new)
     }
@@ -267,7 +270,7 @@ impl Writer {
     }
 
     /// Lets go of packages that nothing refers to any more.
-    fn release(&self, candidates: Vec<Digest>) {
+    fn release(&self, candidates: HashSet<Digest>) {
         let index = self.shared.index();
         for sha256 in candidates {
             if !index.refers_to(sha256)

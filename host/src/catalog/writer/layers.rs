@@ -1,5 +1,6 @@
 //! Changes of layers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -90,7 +91,7 @@ impl Writer {
         let Some(version) = layer.versions.remove(&number) else { return Ok(()) };
         self.store.delete_layer_version(key, number)?;
         self.shared.index_mut().put_layer(key, Arc::new(layer));
-        self.release(vec![version.package.sha256]);
+        self.release(HashSet::from([version.package.sha256]));
         Ok(())
     }
 }
