@@ -19,7 +19,9 @@ use crate::invocation::{Answer, Caller, Event, Health, Invocation, ProcessEnd, R
 use crate::log::Logs;
 use crate::outcome::{Fault, FaultKind, Outcome};
 use crate::output::Output;
-use crate::platform::{InitMetrics, InitPhase, Milliseconds, Record, ReportMetrics, RuntimeMetrics, Span};
+use crate::platform::{
+    InitMetrics, InitPhase, Milliseconds, Moment, Record, ReportMetrics, RuntimeMetrics, Span,
+};
 use crate::process::Group;
 use crate::process::usage::Meter;
 use crate::sandbox::{Ended, Next, OutOfOrder, Refusal, Sandbox, Step};
@@ -369,7 +371,7 @@ fn spans(invocation: &Invocation, now: Instant) -> Vec<Span> {
     let Some(responding) = invocation.responding else { return Vec::new() };
     let span = |name, from: Instant, to: Instant| Span {
         name,
-        start: clock::rfc_3339(clock::unix_ms_at(from)),
+        start: Moment(clock::unix_ms_at(from)),
         duration_ms: Milliseconds(to.saturating_duration_since(from)),
     };
     vec![span("responseLatency", invocation.begun, responding), span("responseDuration", responding, now)]

@@ -153,10 +153,14 @@ pub(crate) struct Tracing<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Span {
     pub(crate) name: &'static str,
-    /// When it began, as of RFC 3339.
-    pub(crate) start: String,
+    /// When it began.
+    pub(crate) start: Moment,
     pub(crate) duration_ms: Milliseconds,
 }
+
+/// Milliseconds since 1970; written as RFC 3339 says, if anybody reads the record at all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(pub(crate) u64);
 
 /// Written to the microsecond, as AWS does.
 #[derive(Clone, Copy, Debug)]
@@ -360,6 +364,12 @@ impl Milliseconds {
     }
 }
 
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&clock::rfc_3339(self.0))
+    }
+}
+
 impl Serialize for Milliseconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64((self.get() * 1000.0).round() / 1000.0)
@@ -486,7 +496,7 @@ mod tests {
     fn records_have_the_shape_of_those_of_aws() {
         let spans = vec![Span {
             name: "responseLatency",
-            start: "2024-05-20T16:29:45.008Z".into(),
+            start: Moment(1_716_222_585_008),
             duration_ms: Milliseconds(Duration::from_micros(2215)),
         }];
         let metrics =
