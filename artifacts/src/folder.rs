@@ -18,8 +18,9 @@ pub fn name_of_bytes(content: &[u8]) -> String {
     hexadecimal(&Sha256::digest(content))
 }
 
-fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut name, byte| {
+/// Bytes as text, two characters for each.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut name, byte| {
         // Writing to a string cannot fail.
         let _ = write!(name, "{byte:02x}");
         name

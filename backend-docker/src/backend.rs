@@ -13,14 +13,15 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use hearth_artifacts::layers;
+use hearth_containers::emulator::{self, Emulator};
+use hearth_containers::readiness::{self, Ready};
 use hearth_core::{
     Backend, BackendError, BackendInfo, CallContext, Capabilities, ErrorKind, Host, Instance, InstanceStats,
     InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, ReapReport, Result, State, async_trait,
 };
 use tokio::task::JoinHandle;
 
-use crate::binary;
-use crate::config::{Config, Emulator, Places};
+use crate::config::{Config, Places};
 use crate::container::{EMULATOR, OPT, Plan, Ports, TASK};
 use crate::delivery::{Delivery, Folder};
 use crate::engine::Engine;
@@ -30,11 +31,8 @@ use crate::instances::{self, End, Instances};
 use crate::labels;
 use crate::logs;
 use crate::network::{Network, Route};
-use crate::readiness::{self, Ready};
 use crate::watch::{self, Watch};
 
-/// The tag of a function that says what stands in front of its bootstrap: `hearth` or `image`.
-const EMULATOR_TAG: &str = "tag.hearth.emulator";
 /// How much longer than its init an instance may take from its start until its emulator answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -101,24 +99,14 @@ impl Plugin for DockerBackend {
 }
 
 impl DockerBackend {
-    fn emulator(&self, spec: &LaunchSpec) -> Result<Emulator> {
-        match spec.meta.get(EMULATOR_TAG).map(String::as_str) {
-            None => Ok(self.config.emulator),
-            Some("hearth") => Ok(Emulator::Hearth),
-            Some("image") => Ok(Emulator::Image),
-            Some(other) => Err(BackendError::new(
-                ErrorKind::SPEC_REJECTED,
-                format!("the tag hearth.emulator is `{other}`: it can be `hearth` or `image`"),
-            )),
-        }
-    }
-
     fn emulator_folder(&self, architecture: &str) -> Result<PathBuf> {
         let mut known = self.emulators.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = known.get(architecture) {
             return Ok(folder.clone());
         }
-        let folder = binary::install(&self.config, &self.places, architecture, &self.state)?;
+        let (named, programs) = (self.config.rie.as_deref(), &*self.places.programs);
+        let places = emulator::Places { section: "backends.docker", named, programs };
+        let folder = places.install(architecture, &self.state)?;
         known.insert(architecture.to_owned(), folder.clone());
         Ok(folder)
     }
@@ -126,7 +114,7 @@ impl DockerBackend {
     /// Everything that a container of this function gets from this machine.
     async fn folders(&self, spec: &LaunchSpec) -> Result<Vec<Folder>> {
         let mut folders = Vec::new();
-        if self.emulator(spec)? == Emulator::Hearth {
+        if Emulator::of(spec, self.config.emulator)? == Emulator::Hearth {
             folders.push(folder(self.emulator_folder(&spec.architecture)?, EMULATOR));
         }
         if let Some(code) = &spec.code {
@@ -155,7 +143,7 @@ impl DockerBackend {
         let mounts = self.delivery.mounts(&image.id, self.folders(spec).await?).await?;
         let route = self.network.route().await?;
         let ports = ports(&route)?;
-        let emulator = self.emulator(spec)?;
+        let emulator = Emulator::of(spec, self.config.emulator)?;
         let (config, host) = (&self.config, self.host.info());
         let body = Plan { spec, config, host, image, emulator, route: &route, ports }.body(mounts);
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hearth_containers::emulator::{self, Emulator};
 use serde::{Deserialize, Serialize};
 
 /// Those on Lambda. That of processes is left out: the kernel counts them over all containers of a user, so that the
@@ -78,16 +79,6 @@ pub enum Pull {
     Always,
     /// Never: the engine must have them.
     Never,
-}
-
-/// What stands in front of an image's bootstrap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Emulator {
-    /// Hearth's, in every image.
-    Hearth,
-    /// The image's own: AWS's, in AWS's images.
-    Image,
 }
 
 /// How code reaches a container.
@@ -190,30 +181,7 @@ impl Places {
                 .map(PathBuf::from)
                 .or_else(|| Some(home.as_ref()?.join(".docker"))),
             runtime_dir: text("XDG_RUNTIME_DIR").map(PathBuf::from),
-            programs: programs(),
+            programs: emulator::programs("libhearth_backend_docker.so"),
         }
     }
-}
-
-fn programs() -> Vec<PathBuf> {
-    let folder = |path: PathBuf| path.parent().map(PathBuf::from);
-    let host = std::env::current_exe().ok().and_then(folder);
-    let libraries = host.as_ref().map(|host| host.join("../lib/hearth"));
-    let installed = ["/usr/local/lib/hearth", "/usr/lib/hearth"].map(PathBuf::from);
-    let all = this_library().and_then(folder).into_iter().chain(host).chain(libraries).chain(installed);
-    let mut folders = Vec::new();
-    all.for_each(|folder| {
-        if !folders.contains(&folder) {
-            folders.push(folder);
-        }
-    });
-    folders
-}
-
-/// The file that this code was loaded from, as the system knows it.
-fn this_library() -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
-    path.map(PathBuf::from)
-        .find(|path| path.file_name().is_some_and(|name| name == "libhearth_backend_docker.so"))
 }

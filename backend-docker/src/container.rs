@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, PortBinding, ResourcesUlimits,
 };
+use hearth_containers::emulator::{self, Emulator};
+use hearth_containers::runtimes;
 use hearth_core::{HostInfo, LaunchSpec};
 
-use crate::binary;
-use crate::config::{Config, Cpu, Emulator, Tmp};
+use crate::config::{Config, Cpu, Tmp};
 use crate::images::Image;
 use crate::labels;
 use crate::network::{PORT, Route};
-use crate::runtimes;
 
 /// Where a container has Hearth's emulator.
 pub(crate) const EMULATOR: &str = "/var/hearth";
@@ -81,46 +81,26 @@ impl Plan<'_> {
         if self.emulator == Emulator::Image {
             return (entry_point, command);
         }
-        let mut words = vec![format!("{EMULATOR}/{}", binary::NAME)];
+        let mut words = vec![format!("{EMULATOR}/{}", emulator::NAME)];
         if self.ports != Ports::USUAL {
             words.push(format!("--runtime-interface-emulator-address=127.0.0.1:{}", self.ports.invocations));
             words.push(format!("--runtime-api-address=127.0.0.1:{}", self.ports.runtime_api));
         }
         if spec.image.is_some() {
-            words.extend(
-                entry_point.into_iter().filter(|word| !word.ends_with("/aws-lambda-rie")).chain(command),
-            );
+            words.extend(emulator::without_emulator(entry_point).chain(command));
         } else if !runtimes::brings_bootstrap(&spec.runtime) {
-            words.push("/var/runtime/bootstrap".to_owned());
+            words.push(emulator::BOOTSTRAP.to_owned());
         }
         (words, Vec::new())
     }
 
     fn environment(&self) -> Vec<String> {
-        let spec = self.spec;
-        let mut all = self.config.environment.clone();
+        let Self { spec, config, .. } = *self;
+        let mut all = config.environment.clone();
         all.extend(spec.env.clone());
         all.extend(spec.secret_env.clone());
-        let mut set = |name: &str, value: String| all.insert(name.to_owned(), value);
-        if spec.slots > 1 {
-            set("AWS_LAMBDA_MAX_CONCURRENCY", spec.slots.to_string());
-        }
-        match self.emulator {
-            Emulator::Image => {
-                set("AWS_LAMBDA_FUNCTION_TIMEOUT", spec.timeout_ms.div_ceil(1000).to_string());
-            }
-            Emulator::Hearth => {
-                set("HEARTH_RIE_TOKEN", spec.token.clone());
-                set("HEARTH_RIE_INIT_MS", spec.init_timeout_ms.to_string());
-                set("HEARTH_RIE_FREEZE", u8::from(self.config.freeze).to_string());
-                if let Some(level) = spec.meta.get("log.system_level") {
-                    set("HEARTH_RIE_SYSTEM_LOG_LEVEL", level.clone());
-                }
-                if self.config.tmp == Tmp::Tmpfs {
-                    set("HEARTH_RIE_MEMORY_MB", spec.memory_mb.to_string());
-                }
-            }
-        }
+        let memory_mb = (config.tmp == Tmp::Tmpfs).then_some(spec.memory_mb);
+        all.extend(self.emulator.environment(spec, config.freeze, memory_mb));
         all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 

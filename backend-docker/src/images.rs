@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bollard::query_parameters::CreateImageOptions;
 use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt, StreamExt};
+use hearth_containers::runtimes;
 use hearth_core::{BackendError, ErrorKind, Host, LaunchSpec, Progress, Result};
 
 use crate::config::{Config, Pull};
@@ -13,7 +14,6 @@ use crate::credentials;
 use crate::engine::Engine;
 use crate::failure::{failure, is_missing};
 use crate::reference;
-use crate::runtimes;
 
 /// An image that the engine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,15 +14,12 @@ mod failure;
 mod credentials;
 mod images;
 mod reference;
-mod runtimes;
 
-mod binary;
 mod delivery;
 mod volume;
 
 mod container;
 mod network;
-mod readiness;
 
 mod instances;
 mod labels;

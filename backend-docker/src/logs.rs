@@ -5,13 +5,10 @@ use std::future::ready;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
+use hearth_containers::logs::origin;
 use hearth_core::{LogLine, LogStream, LogStreamKind};
 
 use crate::engine::Engine;
-
-/// What a line of the platform begins with, in the log of Lambda.
-const OF_PLATFORM: [&str; 5] =
-    ["START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "INIT_REPORT ", "EXTENSION\t"];
 
 /// The lines since a point in time (milliseconds since 1970), and then those that come.
 pub(crate) fn follow(engine: &Engine, container: &str, since_ms: u64) -> LogStream {
@@ -44,13 +41,7 @@ fn line(piece: LogOutput) -> Option<LogLine> {
     let text = String::from_utf8_lossy(&bytes);
     let (time, text) = text.split_once(' ')?;
     let text = text.trim_end_matches(['\r', '\n']);
-    let stream = if OF_PLATFORM.iter().any(|beginning| text.starts_with(beginning)) {
-        LogStreamKind::PLATFORM
-    } else if is_error {
-        LogStreamKind::STDERR
-    } else {
-        LogStreamKind::STDOUT
-    };
+    let stream = origin(text, if is_error { LogStreamKind::STDERR } else { LogStreamKind::STDOUT });
     let time: jiff::Timestamp = time.parse().ok()?;
     Some(LogLine { stream, unix_ms: time.as_millisecond().try_into().unwrap_or(0), line: text.to_owned() })
 }

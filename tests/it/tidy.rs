@@ -9,15 +9,16 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// Which of our crates each of them may build on. A new arrow needs an ADR.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("hearth-core", &[]),
     ("hearth-pool", &[]),
     ("hearth-rie", &[]),
     ("hearth-artifacts", &["hearth-core"]),
     ("hearth-host", &["hearth-core", "hearth-pool"]),
     ("hearth-backend-process", &["hearth-artifacts", "hearth-core", "hearth-rie"]),
-    ("hearth-backend-docker", &["hearth-artifacts", "hearth-core", "hearth-rie"]),
-    ("hearth-backend-k8s", &["hearth-artifacts", "hearth-core", "hearth-rie"]),
+    ("hearth-containers", &["hearth-artifacts", "hearth-core"]),
+    ("hearth-backend-docker", &["hearth-artifacts", "hearth-containers", "hearth-core", "hearth-rie"]),
+    ("hearth-backend-k8s", &["hearth-artifacts", "hearth-containers", "hearth-core", "hearth-rie"]),
     ("hearth-backend-mock", &["hearth-core"]),
     ("hearth-xtask", &["hearth-tests"]),
 ];

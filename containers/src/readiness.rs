@@ -17,10 +17,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What an emulator says once its instance takes invocations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ready {
-    pub(crate) protocol: Protocol,
+pub struct Ready {
+    /// What it speaks.
+    pub protocol: Protocol,
     /// For people: how the init went.
-    pub(crate) meta: Meta,
+    pub meta: Meta,
 }
 
 /// Asks until the emulator answers, however long that takes: its init has ended then. Fails if it is one that does
@@ -28,7 +29,7 @@ pub(crate) struct Ready {
 ///
 /// The connection is closed when this returns: an open one would outlive the container, and the next container with
 /// its address would not be reached.
-pub(crate) async fn wait(endpoint: &str, token: &str) -> Result<Ready, String> {
+pub async fn wait(endpoint: &str, token: &str) -> Result<Ready, String> {
     let mut pause = FIRST_PAUSE;
     loop {
         // A published port accepts and then resets, as long as nobody listens behind it.

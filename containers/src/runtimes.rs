@@ -36,12 +36,12 @@ const IMAGES: [(&str, &str); 31] = [
 ];
 
 /// Name and tag of a runtime's image, without a prefix.
-pub(crate) fn image(runtime: &str) -> Option<&'static str> {
+pub fn image(runtime: &str) -> Option<&'static str> {
     IMAGES.iter().find(|(name, _)| *name == runtime).map(|(_, image)| *image)
 }
 
 /// Whether functions of this runtime bring the program that is started.
-pub(crate) fn brings_bootstrap(runtime: &str) -> bool {
+pub fn brings_bootstrap(runtime: &str) -> bool {
     runtime.starts_with("provided")
 }
 
