@@ -142,7 +142,7 @@ impl Default for Config {
             start_seconds: 300,
             tmp: Tmp::Disk,
             cpu: Cpu::Shares,
-            memory_overhead_mb: 64,
+            memory_overhead_mb: 32,
             // As on Lambda, where this user is called sbx_user1051.
             user: "993:990".to_owned(),
             read_only_root: false,

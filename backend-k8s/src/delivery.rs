@@ -241,3 +241,75 @@ fn answer(request: &Request<Incoming>, grants: &Grants) -> Response<BoxBody<Byte
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::Ipv4Addr;
+
+    use hyper::client::conn;
+
+    use super::*;
+
+    async fn asked(url: &str, token: &str) -> (StatusCode, Bytes) {
+        let authority = url.strip_prefix("http://").unwrap().strip_suffix(PATH).unwrap();
+        let stream = TcpStream::connect(authority).await.unwrap();
+        let (mut sender, connection) = conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        drop(tokio::spawn(connection));
+        let request = Request::get(PATH).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let request = request.header(header::HOST, authority).body(Empty::<Bytes>::new()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        (response.status(), response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_pod_is_given_its_archive_and_no_other_until_it_is_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let code = |name: &str| {
+            let code = folder.path().join(name);
+            fs::create_dir(&code).unwrap();
+            fs::write(code.join("app.py"), name).unwrap();
+            let artifact = Artifact { dir_path: code.display().to_string(), ..Artifact::default() };
+            LaunchSpec { code: Some(artifact), ..LaunchSpec::default() }
+        };
+        let own = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let delivery = Delivery::begin(&Config::default(), own, folder.path().to_owned()).await.unwrap();
+        let mut grants = Vec::new();
+        for name in ["one", "other"] {
+            let parcel = delivery.parcel(&code(name), None).await.unwrap().unwrap();
+            assert_eq!(parcel.folders, [TASK]);
+            grants.push(delivery.grant(parcel).unwrap());
+        }
+        for (grant, content) in grants.iter().zip(["one", "other"]) {
+            let Fetch { url, token, sha256, .. } = &grant.fetch;
+            let (status, archive) = asked(url, token).await;
+            assert_eq!((status, hexadecimal(&Sha256::digest(&archive))), (StatusCode::OK, sha256.clone()));
+            assert!(archive.windows(content.len()).any(|window| window == content.as_bytes()));
+        }
+        let Fetch { url, token, .. } = grants.remove(0).fetch.clone();
+        for unknown in [&*token, "", "other"] {
+            assert_eq!(asked(&url, unknown).await, (StatusCode::UNAUTHORIZED, Bytes::new()));
+        }
+        assert_eq!(asked(&url, &grants[0].fetch.token).await.0, StatusCode::OK);
+        delivery.end();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_packed_for_a_function_that_needs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let delivery = Delivery::begin(&Config::default(), own, folder.path().to_owned()).await.unwrap();
+        assert_eq!(delivery.parcel(&LaunchSpec::default(), None).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_this_machine_does_not_have_is_told() {
+        let config = Config { code_listen: Some("192.0.2.1:1".to_owned()), ..Config::default() };
+        let begun = Delivery::begin(&config, IpAddr::V4(Ipv4Addr::LOCALHOST), PathBuf::new()).await;
+        let error = begun.err().unwrap().to_string();
+        assert!(
+            error.starts_with("code cannot be served to pods at 192.0.2.1:1: set `code_listen` in"),
+            "{error}"
+        );
+    }
+}

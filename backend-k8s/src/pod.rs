@@ -394,3 +394,6 @@ fn mount(volume: &str, target: &str) -> VolumeMount {
 fn mebibytes(size: u32) -> Quantity {
     Quantity(format!("{size}Mi"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 """Makes container images as AWS's are, from packages of public registries alone, and loads them into an engine.
 
-`cargo xtask images` runs it: `images.py FOLDER` keeps downloads and the result in that folder. Nothing is pulled. The
-images have AWS's names, AWS's emulator and the official runtime clients in them, over what Debian has to offer:
+`cargo xtask images` runs it: `images.py FOLDER` keeps downloads and the result in that folder: `images.tar`, as
+`docker save` writes it. With `--archive` it is not loaded. Nothing is pulled. The images have AWS's names, AWS's
+emulator and the official runtime clients in them, over what Debian has to offer:
 
     public.ecr.aws/lambda/python:3.x          awslambdaric, on the Python of this Debian
     public.ecr.aws/lambda/nodejs:22           aws-lambda-ric, on Node.js from npm
@@ -293,20 +294,25 @@ def key():
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def main():
-    folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    os.umask(0o022)
-    made, stamp = folder / "images.tar", folder / "made-from.txt"
-    if not (made.exists() and stamp.exists() and stamp.read_text() == key()):
-        make(Packages(folder), folder)
-        stamp.write_text(key())
+def load(made):
     engine = docker.from_env(timeout=300)
     with open(made, "rb") as archive:
         # Engines differ in how they tell what they have loaded; what counts is that they have told all of it.
         with contextlib.suppress(ValueError):
             for _ in engine.api.load_image(archive):
                 pass
+
+
+def main():
+    folder, has_engine = pathlib.Path(sys.argv[1]), "--archive" not in sys.argv
+    folder.mkdir(parents=True, exist_ok=True)
+    os.umask(0o022)
+    made, stamp = folder / "images.tar", folder / "made-from.txt"
+    if not (made.exists() and stamp.exists() and stamp.read_text() == key()):
+        make(Packages(folder), folder)
+        stamp.write_text(key())
+    if has_engine:
+        load(made)
     with tarfile.open(made) as archive:
         for image in json.load(archive.extractfile("manifest.json")):
             print(*image["RepoTags"])
