@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("hearth-backend-docker", &["hearth-artifacts", "hearth-containers", "hearth-core", "hearth-rie"]),
     ("hearth-backend-k8s", &["hearth-artifacts", "hearth-containers", "hearth-core", "hearth-rie"]),
     ("hearth-backend-mock", &["hearth-core"]),
+    ("hearth-kube-double", &["hearth-tests"]),
     ("hearth-xtask", &["hearth-tests"]),
 ];
 

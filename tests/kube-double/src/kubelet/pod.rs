@@ -1,0 +1,558 @@
+//! The life of one pod on the node.
+//!
+//! ```text
+//! volumes ─► sandbox ─► init containers ─► main containers ─► all have ended ─► Failed, Succeeded
+//!    └───────────┴──────────────┴─────────────────┴──────┬─► deadline, eviction ─► Failed
+//!                                                        └─► deletionTimestamp ─► ended ─► gone
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::AbortHandle;
+
+use super::container::Container;
+use super::environment::Circumstances;
+use super::network::Sandbox;
+use super::status::{ContainerStatus, Phase, PodStatus, State, Termination};
+use super::{Kubelet, volumes};
+use crate::clock;
+use crate::events;
+use crate::resource::PODS;
+use crate::runtime::Order;
+use crate::store::Key;
+
+/// A pause before a mount is tried again.
+const MOUNT_RETRY: Duration = Duration::from_millis(500);
+
+/// What can happen to a pod while it lives.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Exited {
+        container: String,
+        run: u64,
+        code: i32,
+    },
+    RestartDue {
+        container: String,
+    },
+    Probed {
+        container: String,
+        run: u64,
+        probe: ProbeKind,
+        passed: bool,
+    },
+    /// A fault kills its main containers.
+    Kill {
+        is_out_of_memory: bool,
+    },
+    /// The node wants to be rid of it.
+    Evict {
+        message: String,
+    },
+    /// Its resources were changed.
+    Resized,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbeKind {
+    Startup,
+    Readiness,
+    Liveness,
+}
+
+pub(super) struct Worker {
+    pub(super) kubelet: Arc<Kubelet>,
+    pub(super) key: Key,
+    pub(super) uid: String,
+    /// As it was when it came: what containers are made from does not change.
+    pub(super) pod: Arc<Value>,
+    pub(super) status: PodStatus,
+    pub(super) sandbox: Option<Sandbox>,
+    pub(super) running: BTreeMap<String, Running>,
+    pub(super) runs: u64,
+    pub(super) due: Vec<String>,
+    pub(super) folder: PathBuf,
+    pub(super) outbox: UnboundedSender<Happening>,
+    inbox: UnboundedReceiver<Happening>,
+    /// Its containers shall not start again.
+    pub(super) is_ending: bool,
+    evicted: Option<String>,
+}
+
+/// A container that runs.
+pub(super) struct Running {
+    pub(super) container: Container,
+    pub(super) run: u64,
+    pub(super) is_out_of_memory: bool,
+    pub(super) tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// How the life of a pod ends.
+enum End {
+    Finished,
+    Killed(&'static str, String),
+    Deleted,
+}
+
+impl Worker {
+    pub(super) fn spawn(kubelet: &Arc<Kubelet>, pod: Arc<Value>) {
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let uid = text(&pod["metadata"]["uid"]);
+        let key = Key::new(&PODS, &text(&pod["metadata"]["namespace"]), &text(&pod["metadata"]["name"]));
+        let (outbox, inbox) = mpsc::unbounded_channel();
+        kubelet.pods.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.clone(), outbox.clone());
+        let worker = Self {
+            status: first_status(kubelet, &pod),
+            kubelet: Arc::clone(kubelet),
+            key,
+            folder: kubelet.folder.join("pods").join(&uid),
+            uid,
+            pod,
+            sandbox: None,
+            running: BTreeMap::new(),
+            runs: 0,
+            due: Vec::new(),
+            outbox,
+            inbox,
+            is_ending: false,
+            evicted: None,
+        };
+        tokio::spawn(worker.run());
+    }
+
+    async fn run(mut self) {
+        // Those that wait beside the life of the pod look at the store alone.
+        let deletion = deletion(Arc::clone(&self.kubelet), self.key.clone(), self.uid.clone());
+        let deadline = deadline(self.pod["spec"]["activeDeadlineSeconds"].as_u64());
+        let follower = tokio::spawn(follow(Arc::clone(&self.kubelet), self.key.clone(), self.uid.clone()));
+        let end = tokio::select! {
+            () = deletion => End::Deleted,
+            () = deadline => {
+                let message = "Pod was active on the node longer than the specified deadline";
+                End::Killed("DeadlineExceeded", message.to_owned())
+            }
+            end = self.live() => end,
+        };
+        match end {
+            End::Finished => self.finish().await,
+            End::Killed(reason, message) => self.kill(reason, message).await,
+            End::Deleted => {}
+        }
+        self.terminate().await;
+        follower.abort();
+        self.clean_up();
+    }
+
+    fn clean_up(mut self) {
+        self.running.clear();
+        self.sandbox = None;
+        // What cannot be removed is in a folder that goes with the double.
+        let _ = std::fs::remove_dir_all(&self.folder);
+        self.kubelet.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.uid);
+        let mut journals = self.kubelet.journals.lock().unwrap_or_else(PoisonError::into_inner);
+        journals.retain(|(uid, _), _| *uid != self.uid);
+    }
+
+    /// From the first status to the end of the last container.
+    async fn live(&mut self) -> End {
+        self.publish().await;
+        self.mount().await;
+        self.open_sandbox().await;
+        for at in 0..self.status.init.len() {
+            let name = self.status.init[at].name.clone();
+            self.start(&name).await;
+            while self.status.init[at].termination().is_none_or(|it| it.code != 0) {
+                if self.status.outcome.is_some() {
+                    return End::Finished;
+                }
+                if let Some(end) = self.go_on().await {
+                    return end;
+                }
+            }
+        }
+        for at in 0..self.status.main.len() {
+            let name = self.status.main[at].name.clone();
+            self.start(&name).await;
+        }
+        loop {
+            if self.status.outcome.is_some() {
+                return End::Finished;
+            }
+            if let Some(end) = self.go_on().await {
+                return end;
+            }
+        }
+    }
+
+    /// Takes the next thing that happens, tells of it, and starts what is due.
+    async fn go_on(&mut self) -> Option<End> {
+        if let Some(happening) = self.inbox.recv().await {
+            self.apply(happening);
+        }
+        self.publish().await;
+        if let Some(message) = self.evicted.take() {
+            return Some(End::Killed("Evicted", message));
+        }
+        for name in std::mem::take(&mut self.due) {
+            self.start(&name).await;
+        }
+        None
+    }
+
+    pub(super) fn volumes(&self) -> PathBuf {
+        self.folder.join("volumes")
+    }
+
+    pub(super) fn spec_of(&self, container: &str) -> Value {
+        let lists =
+            ["initContainers", "containers"].into_iter().filter_map(|it| self.pod["spec"][it].as_array());
+        lists.flatten().find(|it| it["name"] == *container).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn note(&self, kind: &str, reason: &str, message: &str, container: Option<&str>) {
+        let path = container.map(|name| {
+            let is_init = self.status.init.iter().any(|it| it.name == name);
+            format!("spec.{}{{{name}}}", if is_init { "initContainers" } else { "containers" })
+        });
+        self.kubelet.cluster.with(|state, now| {
+            let event = events::Event { kind, reason, message, field: path.as_deref(), component: "kubelet" };
+            events::record(&mut state.store, &self.pod, &event, now);
+        });
+    }
+
+    async fn mount(&mut self) {
+        loop {
+            let filled = self.fill_volumes();
+            let Err(missing) = filled else { return };
+            let message =
+                format!("MountVolume.SetUp failed for volume {:?} : {}", missing.volume, missing.why);
+            self.note("Warning", "FailedMount", &message, None);
+            let mut changes = self.kubelet.cluster.changes();
+            // The event above is a change itself; the next one wakes, or the time.
+            let _ = tokio::time::timeout(MOUNT_RETRY, changes.changed()).await;
+            tokio::time::sleep(self.kubelet.habits.delay).await;
+        }
+    }
+
+    fn fill_volumes(&self) -> Result<(), volumes::NotMounted> {
+        fill(&self.kubelet, &self.key, &self.uid, &self.pod, self.status.address.map(|it| it.to_string()))
+    }
+
+    async fn open_sandbox(&mut self) {
+        loop {
+            let refuses = self.kubelet.cluster.with(|state, _| state.faults.no_addresses);
+            let opened = if refuses {
+                Err(std::io::Error::other("no address is left"))
+            } else {
+                self.kubelet.network.open().await
+            };
+            match opened {
+                Ok(sandbox) => {
+                    self.status.address = Some(sandbox.address);
+                    self.status.has_sandbox = true;
+                    self.sandbox = Some(sandbox);
+                    return;
+                }
+                Err(error) => {
+                    let message = format!("Failed to create pod sandbox: {error}");
+                    self.note("Warning", "FailedCreatePodSandBox", &message, None);
+                    tokio::time::sleep(MOUNT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the moment when a kubelet looks again, takes in what happened until then, and writes the status.
+    pub(super) async fn publish(&mut self) {
+        self.kubelet.is_there().await;
+        let delay = self.kubelet.habits.delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        while let Ok(happening) = self.inbox.try_recv() {
+            self.apply(happening);
+        }
+        self.write();
+    }
+
+    fn write(&mut self) {
+        let is_under_way =
+            |it: &ContainerStatus| it.is_running() || it.termination().is_some() || it.restarts > 0;
+        if self.status.phase == Phase::Pending
+            && self.status.outcome.is_none()
+            && self.status.main.iter().any(is_under_way)
+        {
+            self.status.phase = Phase::Running;
+        }
+        self.kubelet.cluster.with(|state, now| {
+            let Some(before) = state.store.get(&self.key).filter(|it| it["metadata"]["uid"] == *self.uid)
+            else {
+                return;
+            };
+            let mut pod = (**before).clone();
+            pod["status"] = self.status.json(&before["status"], now);
+            state.store.put(self.key.clone(), pod);
+        });
+    }
+
+    fn apply(&mut self, happening: Happening) {
+        match happening {
+            Happening::Exited { container, run, code } => self.on_exit(&container, run, code),
+            Happening::RestartDue { container } if !self.is_ending => self.due.push(container),
+            Happening::RestartDue { .. } => {}
+            Happening::Probed { container, run, probe, passed } => {
+                self.on_probe(&container, run, probe, passed)
+            }
+            Happening::Kill { is_out_of_memory } => {
+                for running in self.running.values_mut() {
+                    running.is_out_of_memory |= is_out_of_memory;
+                    running.container.order(Order::Kill);
+                }
+            }
+            Happening::Evict { message } => self.evicted = Some(message),
+            Happening::Resized => self.resize(),
+        }
+    }
+
+    fn on_exit(&mut self, name: &str, run: u64, code: i32) {
+        let Some(running) = self.running.get(name).filter(|it| it.run == run) else { return };
+        let out_of_memory = running.is_out_of_memory || running.container.was_out_of_memory();
+        let reason = match code {
+            _ if out_of_memory => "OOMKilled",
+            0 => "Completed",
+            _ => "Error",
+        };
+        let termination = Termination {
+            code,
+            reason,
+            message: running.container.last_words(),
+            started: self.status.container(name).and_then(|it| match it.state {
+                State::Running { since } => Some(since),
+                _ => None,
+            }),
+            finished: Some(clock::now()),
+            id: self.running.get(name).map(|it| it.container.id.clone()),
+        };
+        self.running.remove(name);
+        self.end_container(name, termination);
+    }
+
+    /// A container is at its end, which it may be the pod's, or it is to start again.
+    pub(super) fn end_container(&mut self, name: &str, termination: Termination) {
+        let code = termination.code;
+        if let Some(status) = self.status.container(name) {
+            status.state = State::Terminated(termination);
+            status.has_started = false;
+            status.is_ready = false;
+        }
+        let is_init = self.status.init.iter().any(|it| it.name == name);
+        if is_init && code == 0 {
+            if let Some(status) = self.status.container(name) {
+                status.is_ready = true;
+            }
+            return;
+        }
+        self.status.outcome = self.outcome();
+        let policy = self.pod["spec"]["restartPolicy"].as_str().unwrap_or("Always");
+        let starts_again = match policy {
+            "Never" => false,
+            "OnFailure" => code != 0,
+            _ => true,
+        };
+        if starts_again && !self.is_ending {
+            self.restart_later(name);
+        }
+    }
+
+    /// What the pod has come to, if it has.
+    pub(super) fn outcome(&self) -> Option<Phase> {
+        let policy = self.pod["spec"]["restartPolicy"].as_str().unwrap_or("Always");
+        let failed = |it: &ContainerStatus| it.termination().is_some_and(|it| it.code != 0);
+        if policy == "Never" && self.status.init.iter().any(failed) {
+            return Some(Phase::Failed);
+        }
+        let has_ended = |it: &ContainerStatus| it.termination().is_some();
+        if !self.status.main.iter().all(has_ended) {
+            return None;
+        }
+        let any_failed = self.status.main.iter().any(failed);
+        match policy {
+            "Never" if any_failed => Some(Phase::Failed),
+            "OnFailure" if any_failed && !self.is_ending => None,
+            "Always" if !self.is_ending => None,
+            _ if any_failed => Some(Phase::Failed),
+            _ => Some(Phase::Succeeded),
+        }
+    }
+
+    /// The first time at once; then after pauses that double.
+    fn restart_later(&mut self, name: &str) {
+        let back_off = self.kubelet.habits.back_off;
+        let Some(status) = self.status.container(name) else { return };
+        let pause = match status.restarts {
+            0 => Duration::ZERO,
+            n => back_off * 2_u32.saturating_pow((n - 1).min(5)),
+        };
+        let (outbox, container) = (self.outbox.clone(), name.to_owned());
+        if pause.is_zero() {
+            self.due.push(container);
+            return;
+        }
+        let (uid, id) = (self.uid.clone(), format!("{}_{}", self.key.name, self.key.namespace));
+        let message =
+            format!("back-off {}s restarting failed container={name} pod={id}({uid})", pause.as_secs_f32());
+        status.last = status.termination().cloned();
+        status.state = State::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            // The pod may be gone by then.
+            let _ = outbox.send(Happening::RestartDue { container });
+        });
+    }
+
+    fn on_probe(&mut self, name: &str, run: u64, probe: ProbeKind, passed: bool) {
+        let Some(running) = self.running.get_mut(name).filter(|it| it.run == run) else { return };
+        if !passed && probe != ProbeKind::Readiness {
+            running.container.order(Order::Terminate);
+            let grace = self.pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+            let orders = running.container.orders();
+            let killing = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(grace)).await;
+                orders.send(Order::Kill);
+            });
+            running.tasks.push(killing.abort_handle());
+            return;
+        }
+        if let Some(status) = self.status.container(name).filter(|it| it.is_running()) {
+            match probe {
+                ProbeKind::Startup => status.has_started = true,
+                ProbeKind::Readiness => status.is_ready = passed,
+                ProbeKind::Liveness => {}
+            }
+        }
+    }
+
+    /// Takes in the next thing that happens.
+    pub(super) async fn take_next(&mut self) {
+        if let Some(happening) = self.inbox.recv().await {
+            self.apply(happening);
+        }
+    }
+}
+
+fn first_status(kubelet: &Kubelet, pod: &Value) -> PodStatus {
+    let list = |name: &str| pod["spec"][name].as_array().cloned().unwrap_or_default();
+    let init = list("initContainers");
+    let reason = if init.is_empty() { "ContainerCreating" } else { "PodInitializing" };
+    let waiting = |containers: &[Value]| -> Vec<ContainerStatus> {
+        containers.iter().map(|it| ContainerStatus::new(it, reason)).collect()
+    };
+    PodStatus {
+        phase: Phase::Pending,
+        outcome: None,
+        reason: None,
+        host: kubelet.network.gateway(),
+        address: None,
+        has_sandbox: false,
+        start: clock::now(),
+        init: waiting(&init),
+        main: waiting(&list("containers")),
+        resize: None,
+    }
+}
+
+fn fill(
+    kubelet: &Kubelet,
+    key: &Key,
+    uid: &str,
+    pod: &Arc<Value>,
+    address: Option<String>,
+) -> Result<(), volumes::NotMounted> {
+    let current = kubelet.current(key, uid).unwrap_or_else(|| Arc::clone(pod));
+    let about = Circumstances {
+        address: address.unwrap_or_else(|| current["status"]["podIP"].as_str().unwrap_or("").to_owned()),
+        pod: &current,
+        host: kubelet.network.gateway().to_string(),
+        api_port: kubelet.habits.api_port,
+    };
+    let folder = kubelet.folder.join("pods").join(uid).join("volumes");
+    kubelet.cluster.with(|state, _| volumes::fill(&state.store, &about, &folder))
+}
+
+/// Waits until somebody wants the pod gone.
+async fn deletion(kubelet: Arc<Kubelet>, key: Key, uid: String) {
+    let mut changes = kubelet.cluster.changes();
+    loop {
+        changes.mark_unchanged();
+        kubelet.is_there().await;
+        let pod = kubelet.current(&key, &uid);
+        if pod.is_none_or(|pod| !pod["metadata"]["deletionTimestamp"].is_null()) {
+            return;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn deadline(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Keeps volumes up to date, looks at their sizes, and notices changed resources, until it is stopped.
+async fn follow(kubelet: Arc<Kubelet>, key: Key, uid: String) {
+    let mut changes = kubelet.cluster.changes();
+    let (mut sizes, mut secrets) = (interval(kubelet.habits.eviction), interval(kubelet.habits.secrets));
+    let mut last: Option<Arc<Value>> = None;
+    loop {
+        let Some(pod) = kubelet.current(&key, &uid) else { return };
+        let before = last.replace(Arc::clone(&pod)).unwrap_or_else(|| Arc::clone(&pod));
+        if before["metadata"] != pod["metadata"] && shows_metadata(&pod) {
+            // A volume that could be filled once can be filled again.
+            let _ = fill(&kubelet, &key, &uid, &pod, None);
+        }
+        if before["spec"]["containers"] != pod["spec"]["containers"] {
+            kubelet.tell(&pod, Happening::Resized);
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = sizes.tick() => {
+                let folder = kubelet.folder.join("pods").join(&uid).join("volumes");
+                if let Some((volume, limit)) = volumes::over_limit(&pod, &folder) {
+                    let message = format!("Usage of EmptyDir volume {volume:?} exceeds the limit {limit:?}. ");
+                    kubelet.tell(&pod, Happening::Evict { message });
+                }
+            }
+            _ = secrets.tick() => {
+                let _ = fill(&kubelet, &key, &uid, &pod, None);
+            }
+        }
+    }
+}
+
+fn interval(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.reset();
+    interval
+}
+
+fn shows_metadata(pod: &Value) -> bool {
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    volumes.into_iter().any(|it| it["downwardAPI"].is_object() || it["projected"].is_object())
+}
