@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// Which of our crates each of them may build on. A new arrow needs an ADR.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("hearth-core", &[]),
     ("hearth-pool", &[]),
     ("hearth-rie", &[]),
