@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use crate::config::Places;
 
 /// An address on the other side of whatever route leads to the world. Nothing is sent there.
-const ELSEWHERE: &str = "192.0.2.1:9";
+const ELSEWHERE: &str = "203.0.113.1:9";
 
 /// The address of the host's own pod if it is in one; otherwise the one by which it reaches the API server, since the
 /// nodes are near that; and if that server is forwarded from this very machine, the one by which it reaches anything,

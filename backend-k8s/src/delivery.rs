@@ -304,11 +304,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_this_machine_does_not_have_is_told() {
-        let config = Config { code_listen: Some("192.0.2.1:1".to_owned()), ..Config::default() };
+        let config = Config { code_listen: Some("203.0.113.1:1".to_owned()), ..Config::default() };
         let begun = Delivery::begin(&config, IpAddr::V4(Ipv4Addr::LOCALHOST), PathBuf::new()).await;
         let error = begun.err().unwrap().to_string();
         assert!(
-            error.starts_with("code cannot be served to pods at 192.0.2.1:1: set `code_listen` in"),
+            error.starts_with("code cannot be served to pods at 203.0.113.1:1: set `code_listen` in"),
             "{error}"
         );
     }

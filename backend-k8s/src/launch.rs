@@ -4,12 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hearth_containers::readiness::{self, Ready};
-use hearth_core::{BackendError, ErrorKind, LaunchSpec};
+use hearth_core::{BackendError, ErrorKind, LaunchSpec, Protocol};
 use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::instances::Instance;
-use crate::outlook::{End, Stage};
+use crate::outlook::{End, Outlook, Stage};
 use crate::pod::PORT;
 
 /// How long a node is given to try again what may heal: it does so every ten seconds.
@@ -102,8 +102,12 @@ pub(crate) async fn ready(
     limits: Limits,
 ) -> Result<(String, Ready), Trouble> {
     let answers = async {
-        let endpoint = endpoint(&address(instance).await);
+        let endpoint = endpoint(&until(instance, |outlook| outlook.address.clone()).await);
         let ready = readiness::wait(&endpoint, &spec.token).await.map_err(Trouble::Unfit)?;
+        if ready.protocol != Protocol::HEARTH_1 {
+            // Whoever answers does not know the instance's token: it must be its container that does.
+            until(instance, |outlook| (outlook.stage == Stage::Running).then_some(())).await;
+        }
         Ok((endpoint, ready))
     };
     tokio::select! {
@@ -112,11 +116,12 @@ pub(crate) async fn ready(
     }
 }
 
-async fn address(instance: &Instance) -> String {
+/// Waits until something can be read from what is seen of it.
+async fn until<T>(instance: &Instance, read: impl Fn(&Outlook) -> Option<T>) -> T {
     let mut outlooks = instance.outlooks();
     loop {
-        if let Some(address) = outlooks.now().address {
-            return address;
+        if let Some(found) = read(&outlooks.now()) {
+            return found;
         }
         outlooks.change().await;
     }

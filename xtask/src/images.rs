@@ -1,5 +1,6 @@
 //! `cargo xtask images`: container images as AWS's are, from public packages alone.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hearth_tests::{Result, Stopwatch};
@@ -15,14 +16,26 @@ pub(crate) fn run() -> Result<()> {
 }
 
 pub(crate) fn load_into(engine: &Engine) -> Result<()> {
-    let python = python::with_test_packages()?;
-    screen::note("making container images");
     let making = Stopwatch::start();
-    let mut images = Command::new(python);
-    images.arg("tests/images/images.py").arg(cargo::target_dir()?.join("images")).current_dir(cargo::root());
+    let mut images = making_them(&cargo::target_dir()?.join("images"))?;
     engine.offer(&mut images);
-    // Figures alone go to standard output.
-    cargo::run(images.stdout(std::io::stderr()))?;
+    cargo::run(&mut images)?;
     screen::note(format_args!("loaded after {}", screen::time(making.elapsed())));
     Ok(())
+}
+
+/// Makes the images, unless that was done before, and answers the archive that they are in.
+pub(crate) fn archive() -> Result<PathBuf> {
+    let folder = cargo::target_dir()?.join("images");
+    cargo::run(making_them(&folder)?.arg("--archive"))?;
+    Ok(folder.join("images.tar"))
+}
+
+fn making_them(folder: &Path) -> Result<Command> {
+    let mut images = Command::new(python::with_test_packages()?);
+    screen::note("making container images");
+    images.arg("tests/images/images.py").arg(folder).current_dir(cargo::root());
+    // Figures alone go to standard output.
+    images.stdout(std::io::stderr());
+    Ok(images)
 }

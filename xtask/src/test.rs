@@ -1,13 +1,14 @@
 //! `cargo xtask test`: sets up what the tests need and runs them, ring by ring.
 
 mod clients;
+mod cluster;
 mod counts;
 mod watched;
 
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
-use hearth_tests::{Binaries, Explain, Stopwatch};
+use hearth_tests::{Binaries, Explain, Problem, Stopwatch};
 
 use crate::cargo::{self, cargo};
 use crate::emulators;
@@ -18,6 +19,7 @@ use crate::screen::{self, GREEN, RED};
 use crate::workspaces;
 
 use self::clients::Clients;
+use self::cluster::Cluster;
 use self::counts::Counts;
 
 /// Set up what the tests need, and run them
@@ -27,7 +29,7 @@ pub(crate) struct Test {
     #[arg(value_enum)]
     ring: Option<Ring>,
 
-    /// Fail where there is no container engine and none can be started, instead of leaving its tests out
+    /// Fail where there is no container engine or no cluster and none can be started, instead of leaving its tests out
     #[arg(long)]
     leave_nothing_out: bool,
 }
@@ -43,6 +45,8 @@ enum Ring {
     E2e,
     /// The same over a container engine, with images as AWS's are; an engine is started where there is none
     Docker,
+    /// The same over a Kubernetes cluster: the double of one, or the real one that is named by `HEARTH_TEST_KUBECONFIG`
+    K8s,
 }
 
 /// How a ring went.
@@ -70,6 +74,7 @@ impl Test {
                 let running = Stopwatch::start();
                 let mut counts = match ring {
                     Ring::Docker => self.run_over_engine(has_nextest, binaries.as_ref()),
+                    Ring::K8s => self.run_over_cluster(has_nextest, binaries.as_ref()),
                     _ => ring.run(has_nextest, binaries.as_ref()),
                 };
                 if let Some(clients) = clients.take_if(|_| ring == Ring::E2e) {
@@ -93,15 +98,33 @@ impl Test {
         });
         match ready {
             Ok((engine, binaries)) => over_engine(&engine, has_nextest, binaries),
-            Err(problem) if self.ring.is_some() || self.leave_nothing_out => {
-                screen::problem(&problem);
-                Counts::FAILURE
-            }
-            Err(problem) => {
-                anstream::println!("{RED}left out:{RED:#} the tests over a container engine: {problem}");
-                Counts { skipped: 1, ..Counts::default() }
-            }
+            Err(problem) => self.left_out("the tests over a container engine", &problem),
         }
+    }
+
+    /// The ring that needs a cluster: the double where no real one is named.
+    fn run_over_cluster(&self, has_nextest: bool, binaries: Option<&Binaries>) -> Counts {
+        let ready = binaries.explain("nothing was built").and_then(|binaries| {
+            emulators::put_beside(&binaries.plugins)?;
+            Ok((Cluster::find()?, binaries))
+        });
+        match ready {
+            Ok((cluster, binaries)) => {
+                let facts = Ring::K8s.run(has_nextest, Some(binaries));
+                facts + cluster.seen_by_boto3(binaries)
+            }
+            Err(problem) => self.left_out("the tests over a cluster", &problem),
+        }
+    }
+
+    /// What cannot run here fails if it was asked for, and is said otherwise.
+    fn left_out(&self, what: &str, problem: &Problem) -> Counts {
+        if self.ring.is_some() || self.leave_nothing_out {
+            screen::problem(problem);
+            return Counts::FAILURE;
+        }
+        anstream::println!("{RED}left out:{RED:#} {what}: {problem}");
+        Counts { skipped: 1, ..Counts::default() }
     }
 }
 
@@ -124,6 +147,7 @@ impl Ring {
             Self::Host => "host",
             Self::E2e => "e2e",
             Self::Docker => "docker",
+            Self::K8s => "k8s",
         }
     }
 
@@ -131,9 +155,12 @@ impl Ring {
     fn filter(self) -> &'static str {
         match self {
             Self::Pool => "package(=hearth-pool)",
-            Self::Host => "not package(=hearth-pool) and not package(=hearth-tests)",
+            Self::Host => {
+                "not package(=hearth-pool) and not package(=hearth-tests) and not package(=hearth-kube-double)"
+            }
             Self::E2e => "package(=hearth-tests)",
             Self::Docker => "package(=hearth-backend-docker)",
+            Self::K8s => "package(=hearth-kube-double)",
         }
     }
 
@@ -151,9 +178,18 @@ impl Ring {
     fn rust_suites(self, has_nextest: bool, is_all_built: bool) -> Vec<Command> {
         let selection: &[&str] = match self {
             Self::Pool => &["--package", "hearth-pool"],
-            Self::Host => &["--workspace", "--exclude", "hearth-pool", "--exclude", "hearth-tests"],
+            Self::Host => &[
+                "--workspace",
+                "--exclude",
+                "hearth-pool",
+                "--exclude",
+                "hearth-tests",
+                "--exclude",
+                "hearth-kube-double",
+            ],
             Self::E2e => &["--package", "hearth-tests"],
             Self::Docker => &["--package", "hearth-backend-docker"],
+            Self::K8s => &["--package", "hearth-kube-double"],
         };
         let filter = self.filter();
         let mut suites = Vec::new();

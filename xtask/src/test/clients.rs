@@ -61,10 +61,9 @@ impl Clients {
 
     fn suites(self, has_nextest: bool) -> Result<[Command; 2]> {
         let mut boto3 = Command::new(python::with_test_packages()?);
-        // Those over containers are another ring.
-        boto3
-            .args(["-m", "pytest", "tests/clients", "--ignore=tests/clients/containers"])
-            .current_dir(cargo::root());
+        // Those over containers and over pods are other rings.
+        let others = ["--ignore=tests/clients/containers", "--ignore=tests/clients/k8s"];
+        boto3.args(["-m", "pytest", "tests/clients"]).args(others).current_dir(cargo::root());
         let prepared = self.0.join().ok();
         let Prepared { functions, node_client, javascript_sdk } =
             prepared.explain("the clients' tests are not prepared")??;
