@@ -2,7 +2,7 @@
 set -eu
 cd /hearth
 for try in 1 2 3; do
-  wget -q -T 30 -O parcel.tar --header "Authorization: Bearer $HEARTH_TOKEN" "$HEARTH_URL" && break
+  wget -q -O parcel.tar --header "Authorization: Bearer $HEARTH_TOKEN" "$HEARTH_URL" && break
   sleep 1
 done
 echo "$HEARTH_SHA256  parcel.tar" | sha256sum -c - > /dev/null
