@@ -17,6 +17,7 @@ use crate::store::Key;
 
 pub(crate) use self::defaults::random_suffix;
 pub(crate) use self::quantity::Quantity;
+pub(crate) use self::quota::count as count_quotas;
 
 /// Checks and completes an object that a client wants to be made.
 pub(crate) fn admit_new(

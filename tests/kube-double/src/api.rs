@@ -116,10 +116,11 @@ impl Api {
     async fn dispatch(&self, call: Call, body: Incoming) -> Result<Reply, Failure> {
         check_accept(&call.headers)?;
         match (&call.method, call.target.name.as_str(), call.target.subresource()) {
+            (&Method::GET, ..) if call.target.is_watch => watch::serve(self, &call),
             (&Method::GET, "", _) if call.query.is_watch() => watch::serve(self, &call),
             (&Method::GET, "", _) => read::list(self, &call).await,
             (&Method::GET, _, "" | "status" | "resize") => read::get(self, &call),
-            (&Method::GET, _, "log") => logs::serve(self, &call).await,
+            (&Method::GET, _, "log") => logs::serve(self, &call),
             (_, _, "proxy") => {
                 proxy::serve(self, &call.target, &call.raw_query, call.method, call.headers, body).await
             }

@@ -21,13 +21,3 @@ pub(crate) fn instant() -> Instant {
 pub(crate) fn seconds(time: Timestamp) -> Value {
     json!(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
-
-/// As leases carry it: exactly six decimals.
-pub(crate) fn micros(time: Timestamp) -> Value {
-    json!(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
-}
-
-/// What `seconds` wrote; the beginning of time if it did not.
-pub(crate) fn parse(time: &Value) -> Timestamp {
-    time.as_str().and_then(|text| text.parse().ok()).unwrap_or_default()
-}

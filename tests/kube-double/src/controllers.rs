@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::admission::count_quotas;
 use crate::api::{disruption, with_condition};
 use crate::clock;
 use crate::cluster::{Cluster, NODE, State};
@@ -20,12 +21,15 @@ const COLLECTION_DELAY: Duration = Duration::from_millis(30);
 /// How long pods of a node that has no object are left alone.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(40);
 
-/// Collects what has lost its owners, and empties namespaces that end; for ever.
+/// Collects what has lost its owners, empties namespaces that end, and counts for quotas; for ever.
 pub(crate) async fn collect_garbage(cluster: Arc<Cluster>) {
     let mut changes = cluster.changes();
     loop {
         changes.mark_unchanged();
-        let found_any = cluster.with(|state, now| collect(state, now) | end_namespaces(state, now));
+        let found_any = cluster.with(|state, now| {
+            count_quotas(&mut state.store);
+            collect(state, now) | end_namespaces(state, now)
+        });
         if !found_any && changes.changed().await.is_err() {
             return;
         }
@@ -72,7 +76,7 @@ fn collect(state: &mut State, now: Timestamp) -> bool {
         .collect();
     for key in &doomed {
         // It may have gone in the meantime.
-        let _ = deletion::delete(&mut state.store, key, &Options::default(), now);
+        drop(deletion::delete(&mut state.store, key, &Options::default(), now));
     }
     for (key, owner) in held {
         let has_dependents =
@@ -112,7 +116,7 @@ fn end_namespaces(state: &mut State, now: Timestamp) -> bool {
             did_any = true;
         }
         for (it, _) in inside.iter().filter(|(_, is_ending)| !is_ending) {
-            let _ = deletion::delete(&mut state.store, it, &Options::default(), now);
+            drop(deletion::delete(&mut state.store, it, &Options::default(), now));
             did_any = true;
         }
     }
@@ -139,7 +143,7 @@ pub(crate) async fn collect_orphans(cluster: Arc<Cluster>) {
                 let mut failed = with_condition(&pod, condition);
                 failed["status"]["phase"] = json!("Failed");
                 state.store.put(key.clone(), failed);
-                let _ = deletion::delete(&mut state.store, &key, &Options::at_once(), now);
+                drop(deletion::delete(&mut state.store, &key, &Options::at_once(), now));
             }
         });
     }
@@ -182,7 +186,7 @@ pub(crate) async fn give_up_on_node(cluster: Arc<Cluster>, lost: LostNode) {
                     let message = "Taint manager: deleting due to NoExecute taint";
                     let condition = disruption("DeletionByTaintManager", message, now);
                     state.store.put(key.clone(), with_condition(&pod, condition));
-                    let _ = deletion::delete(&mut state.store, &key, &Options::default(), now);
+                    drop(deletion::delete(&mut state.store, &key, &Options::default(), now));
                 }
             }
         });

@@ -38,10 +38,6 @@ impl Options {
     pub(crate) fn at_once() -> Self {
         Self { grace: Some(0), ..Self::default() }
     }
-
-    pub(crate) fn after(grace: i64) -> Self {
-        Self { grace: Some(grace), ..Self::default() }
-    }
 }
 
 /// Begins or shortens the end of an object; answers it as it is afterwards, or as it was last.

@@ -134,11 +134,12 @@ impl Double {
     /// Ends all pods and takes the address back.
     pub async fn stop(self) {
         delete_all_pods(&self.cluster);
+        self.kubelet.die();
         // What has not gone by then is killed with the double.
         let _ = tokio::time::timeout(END_LIMIT, self.kubelet.is_idle()).await;
         if let std::net::IpAddr::V4(address) = self.api.ip() {
             // The next double on this machine does not mind it.
-            let _ = remove_machine_address(address).await;
+            drop(remove_machine_address(address).await);
         }
     }
 }

@@ -117,7 +117,7 @@ impl Kubelet {
         let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
         for inbox in pods.values() {
             // One that has just ended does not mind.
-            let _ = inbox.send(Happening::Kill { is_out_of_memory: false });
+            drop(inbox.send(Happening::Kill { is_out_of_memory: false }));
         }
     }
 

@@ -95,7 +95,7 @@ async fn end_of_input() {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // An error is an end as well.
-        let _ = io::stdin().read_to_end(&mut Vec::new());
+        drop(io::stdin().read_to_end(&mut Vec::new()));
         let _ = ended.send(());
     });
     let _ = end.await;

@@ -57,7 +57,7 @@ where
         drop(listener);
         let time = orders.borrow_and_update().unwrap_or_default();
         // It may be opened before its time.
-        let _ = tokio::time::timeout(time, orders.wait_for(Option::is_none)).await;
+        drop(tokio::time::timeout(time, orders.wait_for(Option::is_none)).await);
         door.open();
         orders.mark_unchanged();
         listener = bind(address)?;
@@ -93,7 +93,7 @@ where
     Fut: Future<Output = Reply> + Send + 'static,
 {
     // Events are small and shall not wait for each other.
-    let _ = stream.set_nodelay(true);
+    drop(stream.set_nodelay(true));
     let service = service_fn(move |request| {
         let answering = handle(request);
         async move { Ok::<_, Infallible>(answering.await) }
@@ -101,5 +101,5 @@ where
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new());
     // A client that goes away is none of our business.
-    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    drop(server.serve_connection(TokioIo::new(stream), service).await);
 }

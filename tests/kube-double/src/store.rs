@@ -70,10 +70,6 @@ impl Store {
         self.revision
     }
 
-    pub(crate) fn oldest(&self) -> u64 {
-        self.oldest
-    }
-
     pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Value>> {
         self.objects.get(key)
     }

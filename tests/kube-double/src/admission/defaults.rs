@@ -86,10 +86,9 @@ fn complete_container(container: &mut Value) {
         default(port, "protocol", json!("TCP"));
     }
     for variable in container["env"].as_array_mut().into_iter().flatten() {
-        if let Some(reference) = variable["valueFrom"]["fieldRef"].as_object_mut() {
+        if let Some(reference) = variable.pointer_mut("/valueFrom/fieldRef").and_then(Value::as_object_mut) {
             reference.entry("apiVersion").or_insert_with(|| json!("v1"));
         }
-        drop_nulls(variable);
     }
     for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
         if container[probe].is_object() {
@@ -126,10 +125,9 @@ fn complete_volume(volume: &mut Value) {
         if volume[kind].is_object() {
             default(&mut volume[kind], "defaultMode", json!(420));
             for item in volume[kind]["items"].as_array_mut().into_iter().flatten() {
-                if let Some(reference) = item["fieldRef"].as_object_mut() {
+                if let Some(reference) = item.get_mut("fieldRef").and_then(Value::as_object_mut) {
                     reference.entry("apiVersion").or_insert_with(|| json!("v1"));
                 }
-                drop_nulls(item);
             }
             drop_nulls(&mut volume[kind]);
         }

@@ -1,11 +1,11 @@
 //! Quotas of a namespace. A pod counts until it is gone, unless it has ended.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Quantity;
 use crate::failure::Failure;
 use crate::resource::{PODS, QUOTAS};
-use crate::store::Store;
+use crate::store::{Key, Store};
 
 pub(super) fn check(store: &Store, namespace: &str, pod: &Value, name: &str) -> Result<(), Failure> {
     for (key, quota) in store.list(&QUOTAS, Some(namespace)) {
@@ -21,13 +21,7 @@ pub(super) fn check(store: &Store, namespace: &str, pod: &Value, name: &str) -> 
             }
         }
         for (resource, limit, text) in hard {
-            let used: Quantity = store
-                .list(&PODS, Some(namespace))
-                .filter(|(_, other)| {
-                    !matches!(other["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
-                })
-                .map(|(_, other)| usage(other, resource))
-                .sum();
+            let used = used(store, namespace, resource);
             let wanted = usage(pod, resource);
             if used + wanted > limit {
                 let text = text.as_str().unwrap_or("");
@@ -42,6 +36,29 @@ pub(super) fn check(store: &Store, namespace: &str, pod: &Value, name: &str) -> 
         }
     }
     Ok(())
+}
+
+/// What the pods of a namespace use up of a resource.
+fn used(store: &Store, namespace: &str, resource: &str) -> Quantity {
+    let counts = |pod: &Value| !matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+    let pods = store.list(&PODS, Some(namespace)).filter(|(_, pod)| counts(pod));
+    pods.map(|(_, pod)| usage(pod, resource)).sum()
+}
+
+/// Keeps the statuses of all quotas up to date.
+pub(crate) fn count(store: &mut Store) {
+    let quotas: Vec<(Key, Value)> =
+        store.list(&QUOTAS, None).map(|(key, it)| (key.clone(), (**it).clone())).collect();
+    for (key, mut quota) in quotas {
+        let hard = quota["spec"]["hard"].clone();
+        let names = hard.as_object().into_iter().flatten().map(|(name, _)| name);
+        let amount = |name: &String| {
+            known(name).map_or_else(|| "0".to_owned(), |it| print(it, used(store, &key.namespace, it)))
+        };
+        let used: Value = names.map(|name| (name.clone(), json!(amount(name)))).collect();
+        quota["status"] = json!({"hard": hard, "used": used});
+        store.put(key, quota);
+    }
 }
 
 /// Quotas that concern pods; `cpu` and `memory` are short for the requests.

@@ -1,4 +1,4 @@
-//! PodSecurity: what the level of a namespace forbids. Of the levels, `restricted` is told in full; `baseline` looks at
+//! `PodSecurity`: what the level of a namespace forbids. Of the levels, `restricted` is told in full; `baseline` looks at
 //! what shares the host.
 
 use serde_json::Value;

@@ -111,7 +111,7 @@ pub(crate) fn delete_all_pods(cluster: &Cluster) {
         let all: Vec<Key> = state.store.list(&PODS, None).map(|(key, _)| key.clone()).collect();
         for key in all {
             // Finalizers do not matter any more.
-            let _ = deletion::delete(&mut state.store, &key, &Options::at_once(), now);
+            drop(deletion::delete(&mut state.store, &key, &Options::at_once(), now));
         }
     });
 }

@@ -31,7 +31,7 @@ pub(super) fn serve(api: &Api, call: &Call, body: &[u8]) -> Result<Reply, Failur
             let mut object = cluster::new_object(object, now);
             let owned = BTreeMap::from([(manager.to_owned(), fields(&wanted))]);
             object["metadata"]["managedFields"] = managed(call, &owned, &clock::seconds(now));
-            return Ok(reply::json(201, &*state.store.put(key, object)));
+            return Ok(reply::json(201, &state.store.put(key, object)));
         };
         let mut owned = owners(&before);
         let ours = owned.remove(manager).unwrap_or_default();

@@ -28,7 +28,7 @@ struct Options {
     limit: Option<usize>,
 }
 
-pub(super) async fn serve(api: &Api, call: &Call) -> Result<Reply, Failure> {
+pub(super) fn serve(api: &Api, call: &Call) -> Result<Reply, Failure> {
     let options = options(call)?;
     let key = call.key();
     let (pod, is_lost) =

@@ -118,10 +118,9 @@ fn refuse_initial_events(call: &Call) -> Result<(), Failure> {
 impl Watcher {
     /// From a version on; without one, with what is there first.
     fn begin(&mut self, from: Option<u64>) {
-        let cluster = Arc::clone(&self.cluster);
-        cluster.with(|state, _| match from {
-            Some(version) => self.seen = version,
-            None => {
+        let Some(version) = from else {
+            let cluster = Arc::clone(&self.cluster);
+            cluster.with(|state, _| {
                 self.seen = state.store.revision();
                 let all = state.store.list(self.resource, self.namespace.as_deref());
                 let matching = all.filter(|(_, object)| self.selector.matches(object));
@@ -129,8 +128,10 @@ impl Watcher {
                 for object in objects {
                     self.tell("ADDED", &object);
                 }
-            }
-        });
+            });
+            return;
+        };
+        self.seen = version;
     }
 
     /// The next line; nothing once the watch is over.
@@ -159,19 +160,17 @@ impl Watcher {
 
     async fn wait(&mut self, length: Duration) {
         let end = self.pause_until(length);
-        match self.bookmark {
-            Some(due) => {
-                let bookmark = self.pause_until(due);
-                tokio::select! {
-                    _ = self.changes.changed() => {}
-                    () = end => self.is_over = true,
-                    () = bookmark => self.tell_bookmark(),
-                }
+        let bookmark = self.bookmark.map(|due| self.pause_until(due));
+        let bookmark = async {
+            match bookmark {
+                Some(pause) => pause.await,
+                None => std::future::pending().await,
             }
-            None => tokio::select! {
-                _ = self.changes.changed() => {}
-                () = end => self.is_over = true,
-            },
+        };
+        tokio::select! {
+            _ = self.changes.changed() => {}
+            () = end => self.is_over = true,
+            () = bookmark => self.tell_bookmark(),
         }
     }
 

@@ -99,7 +99,7 @@ impl Orders {
     pub(super) fn send(&self, order: Order) {
         if let Ok(line) = serde_json::to_string(&order) {
             // A socket that is full belongs to a shim that reads no more.
-            let _ = self.0.try_write(format!("{line}\n").as_bytes());
+            drop(self.0.try_write(format!("{line}\n").as_bytes()));
         }
     }
 }
@@ -108,7 +108,7 @@ impl Ending {
     /// Waits for the end: the exit code, 128 and the signal for one that was killed.
     pub(super) async fn wait(mut self) -> i32 {
         let report = next_report(&mut self.reports).await;
-        let _ = self.shim.wait().await;
+        drop(self.shim.wait().await);
         match report {
             Some(Report::Exited { code }) => code,
             _ => 137,

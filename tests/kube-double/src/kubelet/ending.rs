@@ -153,6 +153,6 @@ async fn run_hook(pid: u32, hook: &Value) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     } else if hook["exec"].is_object() {
         // The container ends whether its hook succeeds or not.
-        let _ = probe::exec(pid, &hook["exec"]["command"]).await;
+        drop(probe::exec(pid, &hook["exec"]["command"]).await);
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn field(about: &Circumstances<'_>, path: &str) -> String {
         let values = &pod["metadata"][map];
         if path == format!("metadata.{map}") {
             let all = values.as_object().into_iter().flatten();
-            return all.map(|(key, value)| format!("{key}={value}\n")).collect();
+            return all.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n");
         }
         let key = path.strip_prefix(&format!("metadata.{map}['")).and_then(|rest| rest.strip_suffix("']"));
         if let Some(key) = key {

@@ -70,7 +70,7 @@ pub(super) fn sweep() {
         let double = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if double.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             // One that is not empty is somebody else's problem.
-            let _: std::io::Result<()> = fs::remove_dir(entry.path());
+            drop(fs::remove_dir(entry.path()));
         }
     }
 }
@@ -78,6 +78,6 @@ pub(super) fn sweep() {
 impl Drop for Group {
     fn drop(&mut self) {
         // What is left behind is empty and small.
-        let _ = fs::remove_dir(&self.path);
+        drop(fs::remove_dir(&self.path));
     }
 }

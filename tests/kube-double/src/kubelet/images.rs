@@ -48,10 +48,6 @@ impl Images {
     pub(super) fn get(&self, name: &str) -> Option<&Image> {
         self.0.get(name)
     }
-
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
 }
 
 /// An image whose only layer is the machine.

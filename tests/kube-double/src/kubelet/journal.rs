@@ -84,13 +84,6 @@ impl Journal {
         self.0.progress.send_modify(|progress| progress.1 = is_open);
     }
 
-    /// Waits until nothing more can come.
-    pub(super) async fn end(&self) {
-        let mut progress = self.0.progress.subscribe();
-        // The sender is in here: it cannot be gone.
-        let _ = progress.wait_for(|progress| !progress.1).await;
-    }
-
     /// Lines from this one on, and the number of the next.
     pub(crate) fn from(&self, number: usize) -> (Vec<Line>, usize) {
         let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);

@@ -37,6 +37,11 @@ pub(crate) enum Happening {
         run: u64,
         code: i32,
     },
+    /// It starts again after this message and another pause.
+    BackedOff {
+        container: String,
+        message: String,
+    },
     RestartDue {
         container: String,
     },
@@ -160,7 +165,7 @@ impl Worker {
         self.running.clear();
         self.sandbox = None;
         // What cannot be removed is in a folder that goes with the double.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        drop(std::fs::remove_dir_all(&self.folder));
         self.kubelet.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.uid);
         let mut journals = self.kubelet.journals.lock().unwrap_or_else(PoisonError::into_inner);
         journals.retain(|(uid, _), _| *uid != self.uid);
@@ -199,10 +204,10 @@ impl Worker {
 
     /// Takes the next thing that happens, tells of it, and starts what is due.
     async fn go_on(&mut self) -> Option<End> {
-        if let Some(happening) = self.inbox.recv().await {
-            self.apply(happening);
+        if self.due.is_empty() {
+            self.take_next().await;
+            self.publish().await;
         }
-        self.publish().await;
         if let Some(message) = self.evicted.take() {
             return Some(End::Killed("Evicted", message));
         }
@@ -311,10 +316,16 @@ impl Worker {
     fn apply(&mut self, happening: Happening) {
         match happening {
             Happening::Exited { container, run, code } => self.on_exit(&container, run, code),
+            Happening::BackedOff { container, message } => {
+                if let Some(status) = self.status.container(&container).filter(|_| !self.is_ending) {
+                    status.last = status.termination().cloned();
+                    status.state = State::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
+                }
+            }
             Happening::RestartDue { container } if !self.is_ending => self.due.push(container),
             Happening::RestartDue { .. } => {}
             Happening::Probed { container, run, probe, passed } => {
-                self.on_probe(&container, run, probe, passed)
+                self.on_probe(&container, run, probe, passed);
             }
             Happening::Kill { is_out_of_memory } => {
                 for running in self.running.values_mut() {
@@ -390,7 +401,6 @@ impl Worker {
         }
         let any_failed = self.status.main.iter().any(failed);
         match policy {
-            "Never" if any_failed => Some(Phase::Failed),
             "OnFailure" if any_failed && !self.is_ending => None,
             "Always" if !self.is_ending => None,
             _ if any_failed => Some(Phase::Failed),
@@ -414,12 +424,13 @@ impl Worker {
         let (uid, id) = (self.uid.clone(), format!("{}_{}", self.key.name, self.key.namespace));
         let message =
             format!("back-off {}s restarting failed container={name} pod={id}({uid})", pause.as_secs_f32());
-        status.last = status.termination().cloned();
-        status.state = State::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
+        // For a while it is still told how it ended.
         tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause / 2).await;
             // The pod may be gone by then.
-            let _ = outbox.send(Happening::RestartDue { container });
+            drop(outbox.send(Happening::BackedOff { container: container.clone(), message }));
+            tokio::time::sleep(pause / 2).await;
+            drop(outbox.send(Happening::RestartDue { container }));
         });
     }
 
@@ -525,7 +536,7 @@ async fn follow(kubelet: Arc<Kubelet>, key: Key, uid: String) {
         let before = last.replace(Arc::clone(&pod)).unwrap_or_else(|| Arc::clone(&pod));
         if before["metadata"] != pod["metadata"] && shows_metadata(&pod) {
             // A volume that could be filled once can be filled again.
-            let _ = fill(&kubelet, &key, &uid, &pod, None);
+            drop(fill(&kubelet, &key, &uid, &pod, None));
         }
         if before["spec"]["containers"] != pod["spec"]["containers"] {
             kubelet.tell(&pod, Happening::Resized);
@@ -540,7 +551,7 @@ async fn follow(kubelet: Arc<Kubelet>, key: Key, uid: String) {
                 }
             }
             _ = secrets.tick() => {
-                let _ = fill(&kubelet, &key, &uid, &pod, None);
+                drop(fill(&kubelet, &key, &uid, &pod, None));
             }
         }
     }

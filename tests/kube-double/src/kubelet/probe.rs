@@ -99,7 +99,7 @@ async fn http_get(address: Ipv4Addr, get: &Value, container: &Value) -> Result<(
         format!("GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: kube-probe/1.33\r\n");
     for header in get["httpHeaders"].as_array().into_iter().flatten() {
         let text = |field: &str| header[field].as_str().unwrap_or("");
-        request += &format!("{}: {}\r\n", text("name"), text("value"));
+        request.extend([text("name"), ": ", text("value"), "\r\n"]);
     }
     request += "Accept: */*\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.map_err(failed)?;

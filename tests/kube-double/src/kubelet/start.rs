@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Run;
 use super::container::Container;
 use super::environment::{self, Circumstances};
 use super::groups::Group;
@@ -15,10 +16,13 @@ use super::images::{self, Image};
 use super::pod::{Happening, ProbeKind, Running, Worker};
 use super::probe::Probe;
 use super::status::{State, Termination};
-use super::{Run, Run as JournalRun};
 use crate::admission::Quantity;
 use crate::clock;
-use crate::runtime::{Command, Limits, Mount, Root, Spec};
+use crate::cluster::NODE;
+use crate::events::{self, Event};
+use crate::resource::NODES;
+use crate::runtime::{Command, Limits, Mount, Order, Root, Spec};
+use crate::store::Key;
 
 /// How many runs of a container keep their output: this one and the one before.
 const KEPT_RUNS: usize = 2;
@@ -66,7 +70,7 @@ impl Worker {
                 tokio::spawn(async move {
                     let code = ending.wait().await;
                     // The pod may not care any more.
-                    let _ = outbox.send(Happening::Exited { container, run, code });
+                    drop(outbox.send(Happening::Exited { container, run, code }));
                 });
             }
             Err(why) => self.fail_to_start(name, &why),
@@ -76,7 +80,7 @@ impl Worker {
 
     fn take_up(&mut self, name: &str, spec: &Value, container: Container) {
         let key = (self.uid.clone(), name.to_owned());
-        let run = JournalRun { id: container.id.clone(), journal: container.journal.clone() };
+        let run = Run { id: container.id.clone(), journal: container.journal.clone() };
         let mut journals = self.kubelet.journals.lock().unwrap_or_else(PoisonError::into_inner);
         let runs: &mut Vec<Run> = journals.entry(key).or_default();
         runs.push(run);
@@ -259,7 +263,7 @@ impl Worker {
         Ok((spec, group, log))
     }
 
-    fn mounts(&self, container: &Value, log: &std::path::Path) -> Vec<Mount> {
+    fn mounts(&self, container: &Value, log: &Path) -> Vec<Mount> {
         let mut mounts = Vec::new();
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let text = |field: &str| mount[field].as_str().unwrap_or("");
@@ -290,20 +294,20 @@ impl Worker {
             return;
         }
         let (outbox, run, container) = (self.outbox.clone(), running.run, name.to_owned());
-        let cluster = std::sync::Arc::clone(&self.kubelet.cluster);
-        let (pod, path) = (std::sync::Arc::clone(&self.pod), format!("spec.containers{{{name}}}"));
+        let cluster = Arc::clone(&self.kubelet.cluster);
+        let (pod, path) = (Arc::clone(&self.pod), format!("spec.containers{{{name}}}"));
         let complain = move |kind: &str, why: &str| {
             let message = format!("{kind} probe failed: {why}");
             cluster.with(|state, now| {
                 let field = Some(path.as_str());
                 let (kind, reason, component) = ("Warning", "Unhealthy", "kubelet");
-                let event = crate::events::Event { kind, reason, message: &message, field, component };
-                crate::events::record(&mut state.store, &pod, &event, now);
+                let event = Event { kind, reason, message: &message, field, component };
+                events::record(&mut state.store, &pod, &event, now);
             });
         };
         let tell = move |probe, passed| {
             // Nobody listens once the pod has ended.
-            let _ = outbox.send(Happening::Probed { container: container.clone(), run, probe, passed });
+            drop(outbox.send(Happening::Probed { container: container.clone(), run, probe, passed }));
         };
         let probing = tokio::spawn(async move {
             if let Some(startup) = startup {
@@ -341,10 +345,8 @@ impl Worker {
     /// Puts changed resources in force, or says that they cannot be.
     pub(super) fn resize(&mut self) {
         let Some(pod) = self.kubelet.current(&self.key, &self.uid) else { return };
-        let node = crate::resource::NODES.plural;
-        let _ = node;
         let most = self.kubelet.cluster.with(|state, _| {
-            let key = crate::store::Key::new(&crate::resource::NODES, "", crate::cluster::NODE);
+            let key = Key::new(&NODES, "", NODE);
             state.store.get(&key).and_then(|node| Quantity::of(&node["status"]["allocatable"]["memory"]))
         });
         for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
@@ -370,7 +372,7 @@ impl Worker {
                 && restarts
                 && let Some(running) = self.running.get(name)
             {
-                running.container.order(crate::runtime::Order::Kill);
+                running.container.order(Order::Kill);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, pivot_root, setgid, setgroups, sethostname, setuid};
+use nix::unistd::{Gid, Uid, pivot_root, setgid, setgroups, sethostname, setsid, setuid};
 
 use super::{Mount, Spec};
 
@@ -39,6 +40,8 @@ fn become_container() -> io::Result<std::convert::Infallible> {
     for group in &spec.limits.groups {
         fs::write(group.join("cgroup.procs"), "0")?;
     }
+    // A signal to its own group shall reach nobody outside.
+    setsid()?;
     umask(Mode::empty());
     let root = mount_root(&spec)?;
     fill_root(&root, &spec)?;
@@ -62,6 +65,8 @@ fn mount_root(spec: &Spec) -> io::Result<PathBuf> {
     let [upper, work, root] = ["upper", "work", "root"].map(|name| scratch.join(name));
     for folder in [&upper, &work, &root] {
         fs::create_dir(folder)?;
+        // What the upper layer may be written by, the root may.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     }
     let layers: Vec<String> = spec.root.layers.iter().map(|it| it.display().to_string()).collect();
     let options =
@@ -84,7 +89,7 @@ fn fill_root(root: &Path, spec: &Spec) -> io::Result<()> {
     let hosts = format!("127.0.0.1\tlocalhost\n{}\t{}\n", spec.address, spec.hostname);
     fs::write(root.join("etc/hosts"), hosts)?;
     // A link into a folder that the container lacks helps nobody.
-    let _ = fs::remove_file(root.join("etc/resolv.conf"));
+    drop(fs::remove_file(root.join("etc/resolv.conf")));
     if let Ok(servers) = fs::read("/etc/resolv.conf") {
         fs::write(root.join("etc/resolv.conf"), servers)?;
     }
