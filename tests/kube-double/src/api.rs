@@ -3,6 +3,7 @@
 mod admin;
 mod apply;
 mod logs;
+mod port_forward;
 mod read;
 mod reply;
 mod review;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use crate::access::{self, Attempt, User};
 use crate::cluster::Cluster;
@@ -23,6 +25,7 @@ use crate::failure::Failure;
 use crate::kubelet::Kubelet;
 use crate::proxy;
 use crate::resource::Resource;
+use crate::server::Door;
 
 pub(crate) use self::admin::{Admin, delete_all_pods};
 pub(crate) use self::reply::{Reply, answer_failure, full};
@@ -37,6 +40,7 @@ const MOST_BODY: usize = 3 << 20;
 pub(crate) struct Api {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) kubelet: Arc<Kubelet>,
+    pub(crate) door: Arc<Door>,
 }
 
 /// A call that may go ahead.
@@ -49,6 +53,8 @@ struct Call {
     raw_query: String,
     headers: HeaderMap,
     method: Method,
+    /// The connection, for what is no HTTP any more.
+    upgrade: Option<OnUpgrade>,
 }
 
 impl Api {
@@ -71,10 +77,11 @@ impl Api {
             Route::UnknownResource => Err(Failure::no_such_resource()),
             Route::Objects(resource, target) => {
                 self.check_access(&user, resource, verb, &target)?;
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
                 let raw_query = parts.uri.query().unwrap_or("").to_owned();
                 let (headers, method) = (parts.headers, parts.method);
-                let call = Call { resource, target, query, raw_query, headers, method };
+                let upgrade = parts.extensions.remove();
+                let call = Call { resource, target, query, raw_query, headers, method, upgrade };
                 self.dispatch(call, body).await
             }
         }
@@ -121,6 +128,7 @@ impl Api {
             (&Method::GET, "", _) => read::list(self, &call).await,
             (&Method::GET, _, "" | "status" | "resize") => read::get(self, &call),
             (&Method::GET, _, "log") => logs::serve(self, &call),
+            (_, _, "portforward") => port_forward::serve(self, call),
             (_, _, "proxy") => {
                 proxy::serve(self, &call.target, &call.raw_query, call.method, call.headers, body).await
             }

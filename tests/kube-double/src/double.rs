@@ -85,7 +85,8 @@ impl Double {
         };
         let kubelet = Kubelet::new(Arc::clone(&cluster), habits, images, network, folder.path().to_owned());
         let door = Door::new();
-        let api = Api { cluster: Arc::clone(&cluster), kubelet: Arc::clone(&kubelet) };
+        let api =
+            Api { cluster: Arc::clone(&cluster), kubelet: Arc::clone(&kubelet), door: Arc::clone(&door) };
         let admin =
             Admin { cluster: Arc::clone(&cluster), kubelet: Arc::clone(&kubelet), door: Arc::clone(&door) };
         let mut tasks = JoinSet::new();

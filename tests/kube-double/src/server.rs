@@ -31,6 +31,13 @@ impl Door {
         self.0.send_replace(Some(time));
     }
 
+    /// Waits until it is closed.
+    pub(crate) async fn closed(&self) {
+        let mut orders = self.0.subscribe();
+        // The sender is in here: it cannot be gone.
+        drop(orders.wait_for(Option::is_some).await);
+    }
+
     pub(crate) fn open(&self) {
         self.0.send_replace(None);
     }
@@ -101,5 +108,5 @@ where
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new());
     // A client that goes away is none of our business.
-    drop(server.serve_connection(TokioIo::new(stream), service).await);
+    drop(server.serve_connection(TokioIo::new(stream), service).with_upgrades().await);
 }

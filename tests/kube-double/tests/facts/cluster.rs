@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use hearth_tests::wait_until;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, WebSocket};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 const NAMESPACE: &str = "fnlab";
@@ -127,6 +129,16 @@ impl Cluster {
         // A server that refuses a large body does not read all of it.
         drop(stream.write_all(&call.body));
         stream
+    }
+
+    pub(crate) fn web_socket(&self, path: &str) -> WebSocket<TcpStream> {
+        let mut request = format!("ws://{}{path}", self.api).into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("Authorization", format!("Bearer {}", self.token).parse().unwrap());
+        headers.insert("Sec-WebSocket-Protocol", "v4.channel.k8s.io".parse().unwrap());
+        let stream = TcpStream::connect(&self.api).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        tungstenite::client(request, stream).unwrap().0
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod deleting;
+mod faults;
 mod life;
 mod pods;
 mod recorded;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hearth_tests::{Stopwatch, wait_until};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::cluster::{Answer, Call, Cluster, LIMIT, path, pod, unschedulable, willing, with};
 use crate::recorded;
@@ -162,6 +163,34 @@ fn fact_40_the_proxy_passes_nearly_everything() {
     recorded::same("07-proxy/proxy-missing-pod.json", 404, &cluster.get(&path("pods/gone:8080/proxy/x")));
     cluster.make("pods", &unschedulable("px-un"));
     recorded::same("07-proxy/proxy-unscheduled.json", 400, &cluster.get(&path("pods/px-un:8080/proxy/x")));
+}
+
+#[test]
+fn a_port_is_forwarded_over_a_websocket() {
+    let cluster = Cluster::start();
+    let probe = json!({"tcpSocket": {"port": 8080}, "periodSeconds": 1});
+    let echo = with(pod("echo", ""), "/spec/containers/0/command", json!(["python3", "-c", ECHO]));
+    cluster.make("pods", &with(echo, "/spec/containers/0/readinessProbe", probe));
+    let is_ready = |pod: &Value| pod["status"]["containerStatuses"][0]["ready"] == true;
+    cluster.wait_for(&path("pods/echo"), "it to be ready", is_ready);
+    let mut socket = cluster.web_socket(&path("pods/echo/portforward?ports=8080,9999"));
+    let mut next = || socket.read().unwrap().into_data();
+    // 8080 and 9999, each on two channels, and nothing behind the second.
+    for announced in [[0, 0x90, 0x1f], [1, 0x90, 0x1f], [2, 0x0f, 0x27], [3, 0x0f, 0x27]] {
+        assert_eq!(next(), announced[..]);
+    }
+    let refused = next();
+    assert_eq!(refused[0], 3);
+    assert!(String::from_utf8_lossy(&refused).contains("error forwarding port 9999"));
+    let request = b"\0GET /nope HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n";
+    socket.send(Message::binary(&request[..])).unwrap();
+    let mut answer = Vec::new();
+    while let Ok(Message::Binary(message)) = socket.read() {
+        assert_eq!(message[0], 0);
+        answer.extend(&message[1..]);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("not here"), "{answer}");
 }
 
 #[test]
