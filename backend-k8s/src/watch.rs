@@ -130,6 +130,8 @@ impl Watch {
                 self.delete(handle, 0).await?;
             }
         }
+        // The event may be still to come, and others may wait for it.
+        instance.gone(instance.outlooks().now());
         self.instances.forget(handle);
         Ok(())
     }
