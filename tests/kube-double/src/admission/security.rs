@@ -96,6 +96,9 @@ fn restricted(pod: &Value) -> Vec<String> {
     if let Some(who) = offenders(pod, runs_as_other) {
         found.push(format!("runAsNonRoot != true (pod or {who} must set securityContext.runAsNonRoot=true)"));
     }
+    if of_pod["runAsUser"] == 0 {
+        found.push("runAsUser=0 (pod must not set runAsUser=0)".to_owned());
+    }
     if let Some(who) = offenders(pod, |it| it["securityContext"]["runAsUser"] != 0) {
         found.push(format!("runAsUser=0 ({who} must not set runAsUser=0)"));
     }
