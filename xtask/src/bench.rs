@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each measured here and now.
 
 mod docker;
+mod k8s;
 mod pool;
 mod rie;
 
@@ -38,6 +39,8 @@ enum What {
     Rie,
     /// Containers through hearth, against the floor of the engine and against AWS's emulator
     Docker,
+    /// Pods through hearth, against the same pods by themselves
+    K8s,
 }
 
 impl Bench {
@@ -47,6 +50,7 @@ impl Bench {
             What::Pool => pool::run(self.json, self.traces.as_deref()),
             What::Rie => rie::run(self.json),
             What::Docker => docker::run(self.json),
+            What::K8s => k8s::run(self.json),
         }
     }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod cluster;
 mod demo;
 mod emulators;
 mod engine;

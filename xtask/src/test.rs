@@ -1,7 +1,6 @@
 //! `cargo xtask test`: sets up what the tests need and runs them, ring by ring.
 
 mod clients;
-mod cluster;
 mod counts;
 mod watched;
 
@@ -11,6 +10,7 @@ use clap::{Args, ValueEnum};
 use hearth_tests::{Binaries, Explain, Problem, Stopwatch};
 
 use crate::cargo::{self, cargo};
+use crate::cluster::Cluster;
 use crate::emulators;
 use crate::engine::Engine;
 use crate::images;
@@ -19,7 +19,6 @@ use crate::screen::{self, GREEN, RED};
 use crate::workspaces;
 
 use self::clients::Clients;
-use self::cluster::Cluster;
 use self::counts::Counts;
 
 /// Set up what the tests need, and run them
@@ -111,7 +110,7 @@ impl Test {
         match ready {
             Ok((cluster, binaries)) => {
                 let facts = Ring::K8s.run(has_nextest, Some(binaries));
-                facts + cluster.seen_by_boto3(binaries)
+                facts + over_pods(&cluster, binaries)
             }
             Err(problem) => self.left_out("the tests over a cluster", &problem),
         }
@@ -235,6 +234,24 @@ fn seen_by_boto3(engine: &Engine, binaries: &Binaries) -> Counts {
     };
     match suite() {
         Ok(pytest) => watched::run(with_binaries(pytest, Some(binaries))),
+        Err(problem) => {
+            screen::problem(&problem);
+            Counts::FAILURE
+        }
+    }
+}
+
+/// Pods, as boto3 sees them.
+fn over_pods(cluster: &Cluster, binaries: &Binaries) -> Counts {
+    let suite = || {
+        let mut pytest = Command::new(python::with_test_packages()?);
+        pytest.args(["-m", "pytest", "tests/clients/k8s"]).current_dir(cargo::root());
+        pytest.env("HEARTH_TEST_FUNCTIONS", workspaces::functions()?);
+        cluster.offer(&mut pytest, binaries);
+        Ok(pytest)
+    };
+    match suite() {
+        Ok(pytest) => watched::run(pytest),
         Err(problem) => {
             screen::problem(&problem);
             Counts::FAILURE

@@ -3,12 +3,15 @@
 import base64
 import json
 import os
+import pathlib
+import re
 import subprocess
 import tarfile
 import tempfile
 import threading
 import time
 import urllib.request
+from typing import NamedTuple
 
 import requests
 import yaml
@@ -29,9 +32,9 @@ def wait_until(condition, what, limit=LIMIT):
 class Double:
     """The double of a cluster, which ends with the tests."""
 
-    def __init__(self, kubeconfig):
+    def __init__(self, kubeconfig, *more):
         images = os.environ["HEARTH_TEST_IMAGES"]
-        command = [os.environ["HEARTH_KUBE_DOUBLE"], "--kubeconfig", str(kubeconfig), "--images", images, "--until-stdin-ends"]
+        command = [os.environ["HEARTH_KUBE_DOUBLE"], "--kubeconfig", str(kubeconfig), "--images", images, "--until-stdin-ends", *more]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         watchdog = threading.Timer(DOUBLE_START_LIMIT, self.process.kill)
         watchdog.start()
@@ -63,10 +66,29 @@ class Double:
         return self.ask("GET", "calls")
 
 
-def images_of_double():
-    """The names of the images that the double has."""
+BUSYBOX = os.environ.get("HEARTH_TEST_K8S_BUSYBOX", "lab.local/busybox:1")
+PYTHON_IMAGE = re.compile(r"public\.ecr\.aws/lambda/python:(.*)")
+DEPLOY = pathlib.Path(__file__).parents[3] / "deploy/k8s"
+
+
+class Settings(NamedTuple):
+    """What a cluster has: the runtime of functions in Python, and the settings of `[backends.k8s]` for its images."""
+
+    python: str
+    toml: str
+
+    @classmethod
+    def of(cls, is_real):
+        python = os.environ.get("HEARTH_TEST_K8S_PYTHON", "python3.12") if is_real else python_of_double()
+        return cls(python, f'init_image = "{BUSYBOX}"\nimages = {{ "provided.al2023" = "{BUSYBOX}" }}\n')
+
+
+def python_of_double():
+    """The runtime that the double has an image of."""
     with tarfile.open(os.environ["HEARTH_TEST_IMAGES"]) as archive:
-        return [tag for image in json.load(archive.extractfile("manifest.json")) for tag in image["RepoTags"]]
+        tags = [tag for image in json.load(archive.extractfile("manifest.json")) for tag in image["RepoTags"]]
+    [version] = [found[1] for tag in tags if (found := PYTHON_IMAGE.fullmatch(tag))]
+    return f"python{version}"
 
 
 class ApiError(Exception):
@@ -166,6 +188,19 @@ class Namespace:
         except ApiError as error:
             assert error.code == 404, error
             return None
+
+    def for_hearth(self, path):
+        """A kubeconfig of somebody with the rights that deploy/k8s gives, and no others."""
+        for manifest in yaml.safe_load_all((DEPLOY / "rbac.yaml").read_text()):
+            self.make(manifest)
+        self.api.with_token(self.token("hearth"), self.name, path)
+        # A right that was given is known a moment later.
+        attributes = {"namespace": self.name, "verb": "create", "resource": "pods"}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
+        hearth = Api(path)
+        reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        wait_until(lambda: hearth.ask("POST", reviews, review)["status"]["allowed"], "the rights to be known")
+        return path
 
     def token(self, account):
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}

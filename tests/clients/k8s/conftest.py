@@ -9,19 +9,12 @@ of their own, but for those that break the cluster. It must have these images, o
 
 import itertools
 import os
-import pathlib
-import re
 import uuid
 
 import pytest
-import yaml
 
-from cluster import Api, Double, Namespace, images_of_double, wait_until
+from cluster import Api, Double, Namespace, Settings, wait_until
 from fixtures import deployer, started
-
-BUSYBOX = os.environ.get("HEARTH_TEST_K8S_BUSYBOX", "lab.local/busybox:1")
-PYTHON_IMAGE = re.compile(r"public\.ecr\.aws/lambda/python:(.*)")
-DEPLOY = pathlib.Path(__file__).parents[3] / "deploy/k8s"
 
 
 @pytest.fixture(scope="session")
@@ -51,11 +44,13 @@ def api(the_double, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def python(the_double):
-    if the_double is None:
-        return os.environ.get("HEARTH_TEST_K8S_PYTHON", "python3.12")
-    [version] = [found[1] for image in images_of_double() if (found := PYTHON_IMAGE.fullmatch(image))]
-    return f"python{version}"
+def of_cluster(the_double):
+    return Settings.of(is_real=the_double is None)
+
+
+@pytest.fixture(scope="session")
+def python(of_cluster):
+    return of_cluster.python
 
 
 @pytest.fixture(scope="session")
@@ -66,18 +61,15 @@ def namespace(api):
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(api, namespace, tmp_path_factory):
+def kubeconfig(namespace, tmp_path_factory):
     """Of somebody with the rights that deploy/k8s gives, and no others."""
-    for manifest in yaml.safe_load_all((DEPLOY / "rbac.yaml").read_text()):
-        namespace.make(manifest)
-    path = tmp_path_factory.mktemp("hearth") / "kubeconfig"
-    return api.with_token(namespace.token("hearth"), namespace.name, path)
+    return namespace.for_hearth(tmp_path_factory.mktemp("hearth") / "kubeconfig")
 
 
 @pytest.fixture(scope="session")
-def settings():
+def settings(of_cluster):
     """Of `[backends.k8s]`, for images that are there."""
-    return f'init_image = "{BUSYBOX}"\nimages = {{ "provided.al2023" = "{BUSYBOX}" }}\n'
+    return of_cluster.toml
 
 
 @pytest.fixture(scope="session")

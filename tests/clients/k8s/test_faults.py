@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from cluster import wait_until
-from conftest import BUSYBOX
+from cluster import BUSYBOX, wait_until
 from hearth import Host
 from test_functions import image_of
 

@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from cluster import wait_until
-from conftest import BUSYBOX
+from cluster import BUSYBOX, wait_until
 from fixtures import PROVIDED
 from hearth import UUID, Stream, zip_of
 
