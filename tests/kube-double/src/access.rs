@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cluster::State;
 use crate::failure::Failure;
 use crate::resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, Resource};
 use crate::store::{Key, Store};
+
+/// How long a token is good that is mounted into pods.
+const TOKEN_OF_PODS: SignedDuration = SignedDuration::from_secs(3607);
 
 /// Somebody who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,17 @@ impl Tokens {
         let user = User::Account { namespace: namespace.to_owned(), name: name.to_owned() };
         self.accounts.insert(token.clone(), (user, until));
         token
+    }
+
+    /// The token that pods of this account have.
+    pub(crate) fn of_pods(&mut self, namespace: &str, name: &str, now: Timestamp) -> String {
+        let user = User::Account { namespace: namespace.to_owned(), name: name.to_owned() };
+        let known =
+            self.accounts.iter().find(|(_, (it, until))| *it == user && *until - now > TOKEN_OF_PODS / 2);
+        if let Some((token, _)) = known {
+            return token.clone();
+        }
+        self.issue(namespace, name, now + TOKEN_OF_PODS)
     }
 
     pub(crate) fn user(&self, authorization: Option<&str>, now: Timestamp) -> Result<User, Failure> {

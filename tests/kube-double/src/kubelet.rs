@@ -3,12 +3,16 @@
 mod container;
 mod ending;
 mod environment;
+mod following;
 mod groups;
+mod happening;
 mod images;
 mod journal;
 mod network;
 mod pod;
 mod probe;
+mod probing;
+mod resizing;
 mod start;
 mod status;
 mod volumes;
@@ -25,11 +29,12 @@ use crate::cluster::{Cluster, NODE};
 use crate::resource::PODS;
 use crate::store::Key;
 
+use self::happening::Happening;
+pub(crate) use self::happening::Happening as PodHappening;
 pub(crate) use self::images::Images;
 pub(crate) use self::journal::{Journal, Line};
 pub(crate) use self::network::{Network, add_machine_address, gateway, remove_machine_address};
-pub(crate) use self::pod::Happening as PodHappening;
-use self::pod::{Happening, Worker};
+use self::pod::Worker;
 
 /// How the node behaves.
 #[derive(Clone, Debug)]

@@ -87,6 +87,13 @@ impl Container {
         self.group.as_ref().is_some_and(Group::was_out_of_memory)
     }
 
+    /// How many bytes it has written to its own root, which is in a file system of its own.
+    pub(super) fn written(&self) -> u64 {
+        let root = format!("/proc/{}/root", self.pid);
+        let size = nix::sys::statvfs::statvfs(root.as_str());
+        size.map_or(0, |it| (it.blocks() - it.blocks_free()) * it.fragment_size())
+    }
+
     /// What it left as its last words.
     pub(super) fn last_words(&self) -> Option<String> {
         let text = std::fs::read(&self.termination_log).ok()?;

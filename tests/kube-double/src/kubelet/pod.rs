@@ -16,59 +16,18 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
 use super::container::Container;
-use super::environment::Circumstances;
+use super::following::{deadline, deletion, fill, follow};
+use super::happening::Happening;
 use super::network::Sandbox;
-use super::status::{ContainerStatus, Phase, PodStatus, State, Termination};
+use super::status::{ContainerStatus, Phase, PodStatus};
 use super::{Kubelet, volumes};
 use crate::clock;
 use crate::events;
 use crate::resource::PODS;
-use crate::runtime::Order;
 use crate::store::Key;
 
 /// A pause before a mount is tried again.
 const MOUNT_RETRY: Duration = Duration::from_millis(500);
-
-/// What can happen to a pod while it lives.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    Exited {
-        container: String,
-        run: u64,
-        code: i32,
-    },
-    /// It starts again after this message and another pause.
-    BackedOff {
-        container: String,
-        message: String,
-    },
-    RestartDue {
-        container: String,
-    },
-    Probed {
-        container: String,
-        run: u64,
-        probe: ProbeKind,
-        passed: bool,
-    },
-    /// A fault kills its main containers.
-    Kill {
-        is_out_of_memory: bool,
-    },
-    /// The node wants to be rid of it.
-    Evict {
-        message: String,
-    },
-    /// Its resources were changed.
-    Resized,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProbeKind {
-    Startup,
-    Readiness,
-    Liveness,
-}
 
 pub(super) struct Worker {
     pub(super) kubelet: Arc<Kubelet>,
@@ -86,7 +45,8 @@ pub(super) struct Worker {
     inbox: UnboundedReceiver<Happening>,
     /// Its containers shall not start again.
     pub(super) is_ending: bool,
-    evicted: Option<String>,
+    /// Why the node wants to be rid of it.
+    pub(super) evicted: Option<String>,
 }
 
 /// A container that runs.
@@ -313,149 +273,6 @@ impl Worker {
         });
     }
 
-    fn apply(&mut self, happening: Happening) {
-        match happening {
-            Happening::Exited { container, run, code } => self.on_exit(&container, run, code),
-            Happening::BackedOff { container, message } => {
-                if let Some(status) = self.status.container(&container).filter(|_| !self.is_ending) {
-                    status.last = status.termination().cloned();
-                    status.state = State::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
-                }
-            }
-            Happening::RestartDue { container } if !self.is_ending => self.due.push(container),
-            Happening::RestartDue { .. } => {}
-            Happening::Probed { container, run, probe, passed } => {
-                self.on_probe(&container, run, probe, passed);
-            }
-            Happening::Kill { is_out_of_memory } => {
-                for running in self.running.values_mut() {
-                    running.is_out_of_memory |= is_out_of_memory;
-                    running.container.order(Order::Kill);
-                }
-            }
-            Happening::Evict { message } => self.evicted = Some(message),
-            Happening::Resized => self.resize(),
-        }
-    }
-
-    fn on_exit(&mut self, name: &str, run: u64, code: i32) {
-        let Some(running) = self.running.get(name).filter(|it| it.run == run) else { return };
-        let out_of_memory = running.is_out_of_memory || running.container.was_out_of_memory();
-        let reason = match code {
-            _ if out_of_memory => "OOMKilled",
-            0 => "Completed",
-            _ => "Error",
-        };
-        let termination = Termination {
-            code,
-            reason,
-            message: running.container.last_words(),
-            started: self.status.container(name).and_then(|it| match it.state {
-                State::Running { since } => Some(since),
-                _ => None,
-            }),
-            finished: Some(clock::now()),
-            id: self.running.get(name).map(|it| it.container.id.clone()),
-        };
-        self.running.remove(name);
-        self.end_container(name, termination);
-    }
-
-    /// A container is at its end, which it may be the pod's, or it is to start again.
-    pub(super) fn end_container(&mut self, name: &str, termination: Termination) {
-        let code = termination.code;
-        if let Some(status) = self.status.container(name) {
-            status.state = State::Terminated(termination);
-            status.has_started = false;
-            status.is_ready = false;
-        }
-        let is_init = self.status.init.iter().any(|it| it.name == name);
-        if is_init && code == 0 {
-            if let Some(status) = self.status.container(name) {
-                status.is_ready = true;
-            }
-            return;
-        }
-        self.status.outcome = self.outcome();
-        let policy = self.pod["spec"]["restartPolicy"].as_str().unwrap_or("Always");
-        let starts_again = match policy {
-            "Never" => false,
-            "OnFailure" => code != 0,
-            _ => true,
-        };
-        if starts_again && !self.is_ending {
-            self.restart_later(name);
-        }
-    }
-
-    /// What the pod has come to, if it has.
-    pub(super) fn outcome(&self) -> Option<Phase> {
-        let policy = self.pod["spec"]["restartPolicy"].as_str().unwrap_or("Always");
-        let failed = |it: &ContainerStatus| it.termination().is_some_and(|it| it.code != 0);
-        if policy == "Never" && self.status.init.iter().any(failed) {
-            return Some(Phase::Failed);
-        }
-        let has_ended = |it: &ContainerStatus| it.termination().is_some();
-        if !self.status.main.iter().all(has_ended) {
-            return None;
-        }
-        let any_failed = self.status.main.iter().any(failed);
-        match policy {
-            "OnFailure" if any_failed && !self.is_ending => None,
-            "Always" if !self.is_ending => None,
-            _ if any_failed => Some(Phase::Failed),
-            _ => Some(Phase::Succeeded),
-        }
-    }
-
-    /// The first time at once; then after pauses that double.
-    fn restart_later(&mut self, name: &str) {
-        let back_off = self.kubelet.habits.back_off;
-        let Some(status) = self.status.container(name) else { return };
-        let pause = match status.restarts {
-            0 => Duration::ZERO,
-            n => back_off * 2_u32.saturating_pow((n - 1).min(5)),
-        };
-        let (outbox, container) = (self.outbox.clone(), name.to_owned());
-        if pause.is_zero() {
-            self.due.push(container);
-            return;
-        }
-        let (uid, id) = (self.uid.clone(), format!("{}_{}", self.key.name, self.key.namespace));
-        let message =
-            format!("back-off {}s restarting failed container={name} pod={id}({uid})", pause.as_secs_f32());
-        // For a while it is still told how it ended.
-        tokio::spawn(async move {
-            tokio::time::sleep(pause / 2).await;
-            // The pod may be gone by then.
-            drop(outbox.send(Happening::BackedOff { container: container.clone(), message }));
-            tokio::time::sleep(pause / 2).await;
-            drop(outbox.send(Happening::RestartDue { container }));
-        });
-    }
-
-    fn on_probe(&mut self, name: &str, run: u64, probe: ProbeKind, passed: bool) {
-        let Some(running) = self.running.get_mut(name).filter(|it| it.run == run) else { return };
-        if !passed && probe != ProbeKind::Readiness {
-            running.container.order(Order::Terminate);
-            let grace = self.pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
-            let orders = running.container.orders();
-            let killing = tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_secs(grace)).await;
-                orders.send(Order::Kill);
-            });
-            running.tasks.push(killing.abort_handle());
-            return;
-        }
-        if let Some(status) = self.status.container(name).filter(|it| it.is_running()) {
-            match probe {
-                ProbeKind::Startup => status.has_started = true,
-                ProbeKind::Readiness => status.is_ready = passed,
-                ProbeKind::Liveness => {}
-            }
-        }
-    }
-
     /// Takes in the next thing that happens.
     pub(super) async fn take_next(&mut self) {
         if let Some(happening) = self.inbox.recv().await {
@@ -483,87 +300,4 @@ fn first_status(kubelet: &Kubelet, pod: &Value) -> PodStatus {
         main: waiting(&list("containers")),
         resize: None,
     }
-}
-
-fn fill(
-    kubelet: &Kubelet,
-    key: &Key,
-    uid: &str,
-    pod: &Arc<Value>,
-    address: Option<String>,
-) -> Result<(), volumes::NotMounted> {
-    let current = kubelet.current(key, uid).unwrap_or_else(|| Arc::clone(pod));
-    let about = Circumstances {
-        address: address.unwrap_or_else(|| current["status"]["podIP"].as_str().unwrap_or("").to_owned()),
-        pod: &current,
-        host: kubelet.network.gateway().to_string(),
-        api_port: kubelet.habits.api_port,
-    };
-    let folder = kubelet.folder.join("pods").join(uid).join("volumes");
-    kubelet.cluster.with(|state, _| volumes::fill(&state.store, &about, &folder))
-}
-
-/// Waits until somebody wants the pod gone.
-async fn deletion(kubelet: Arc<Kubelet>, key: Key, uid: String) {
-    let mut changes = kubelet.cluster.changes();
-    loop {
-        changes.mark_unchanged();
-        kubelet.is_there().await;
-        let pod = kubelet.current(&key, &uid);
-        if pod.is_none_or(|pod| !pod["metadata"]["deletionTimestamp"].is_null()) {
-            return;
-        }
-        if changes.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn deadline(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Keeps volumes up to date, looks at their sizes, and notices changed resources, until it is stopped.
-async fn follow(kubelet: Arc<Kubelet>, key: Key, uid: String) {
-    let mut changes = kubelet.cluster.changes();
-    let (mut sizes, mut secrets) = (interval(kubelet.habits.eviction), interval(kubelet.habits.secrets));
-    let mut last: Option<Arc<Value>> = None;
-    loop {
-        let Some(pod) = kubelet.current(&key, &uid) else { return };
-        let before = last.replace(Arc::clone(&pod)).unwrap_or_else(|| Arc::clone(&pod));
-        if before["metadata"] != pod["metadata"] && shows_metadata(&pod) {
-            // A volume that could be filled once can be filled again.
-            drop(fill(&kubelet, &key, &uid, &pod, None));
-        }
-        if before["spec"]["containers"] != pod["spec"]["containers"] {
-            kubelet.tell(&pod, Happening::Resized);
-        }
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            _ = sizes.tick() => {
-                let folder = kubelet.folder.join("pods").join(&uid).join("volumes");
-                if let Some((volume, limit)) = volumes::over_limit(&pod, &folder) {
-                    let message = format!("Usage of EmptyDir volume {volume:?} exceeds the limit {limit:?}. ");
-                    kubelet.tell(&pod, Happening::Evict { message });
-                }
-            }
-            _ = secrets.tick() => {
-                drop(fill(&kubelet, &key, &uid, &pod, None));
-            }
-        }
-    }
-}
-
-fn interval(period: Duration) -> tokio::time::Interval {
-    let mut interval = tokio::time::interval(period);
-    interval.reset();
-    interval
-}
-
-fn shows_metadata(pod: &Value) -> bool {
-    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-    volumes.into_iter().any(|it| it["downwardAPI"].is_object() || it["projected"].is_object())
 }

@@ -3,26 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Run;
 use super::container::Container;
 use super::environment::{self, Circumstances};
 use super::groups::Group;
+use super::happening::Happening;
 use super::images::{self, Image};
-use super::pod::{Happening, ProbeKind, Running, Worker};
-use super::probe::Probe;
+use super::pod::{Running, Worker};
 use super::status::{State, Termination};
-use crate::admission::Quantity;
 use crate::clock;
-use crate::cluster::NODE;
-use crate::events::{self, Event};
-use crate::resource::NODES;
-use crate::runtime::{Command, Limits, Mount, Order, Root, Spec};
-use crate::store::Key;
+use crate::runtime::{Command, Limits, Mount, Root, Spec};
 
 /// How many runs of a container keep their output: this one and the one before.
 const KEPT_RUNS: usize = 2;
@@ -283,104 +278,4 @@ impl Worker {
         mounts.push(Mount { source: log.to_owned(), target: PathBuf::from(target), is_read_only: false });
         mounts
     }
-
-    /// Startup first; the others once it has passed.
-    fn probe(&self, name: &str, spec: &Value, running: &mut Running) {
-        let Some(address) = self.status.address else { return };
-        let pid = running.container.pid;
-        let of = |kind: &str| Probe::of(spec, kind, address, pid);
-        let (startup, readiness, liveness) = (of("startupProbe"), of("readinessProbe"), of("livenessProbe"));
-        if startup.is_none() && readiness.is_none() && liveness.is_none() {
-            return;
-        }
-        let (outbox, run, container) = (self.outbox.clone(), running.run, name.to_owned());
-        let cluster = Arc::clone(&self.kubelet.cluster);
-        let (pod, path) = (Arc::clone(&self.pod), format!("spec.containers{{{name}}}"));
-        let complain = move |kind: &str, why: &str| {
-            let message = format!("{kind} probe failed: {why}");
-            cluster.with(|state, now| {
-                let field = Some(path.as_str());
-                let (kind, reason, component) = ("Warning", "Unhealthy", "kubelet");
-                let event = Event { kind, reason, message: &message, field, component };
-                events::record(&mut state.store, &pod, &event, now);
-            });
-        };
-        let tell = move |probe, passed| {
-            // Nobody listens once the pod has ended.
-            drop(outbox.send(Happening::Probed { container: container.clone(), run, probe, passed }));
-        };
-        let probing = tokio::spawn(async move {
-            if let Some(startup) = startup {
-                startup.wait_initially().await;
-                let passed = startup.settle(|why| complain("Startup", why)).await;
-                tell(ProbeKind::Startup, passed);
-                if !passed {
-                    return;
-                }
-                if readiness.is_none() {
-                    tell(ProbeKind::Readiness, true);
-                }
-            }
-            let ready = async {
-                let Some(readiness) = &readiness else { return };
-                readiness.wait_initially().await;
-                loop {
-                    tell(ProbeKind::Readiness, readiness.settle(|why| complain("Readiness", why)).await);
-                    readiness.pause().await;
-                }
-            };
-            let alive = async {
-                let Some(liveness) = &liveness else { return };
-                liveness.wait_initially().await;
-                while liveness.settle(|why| complain("Liveness", why)).await {
-                    liveness.pause().await;
-                }
-                tell(ProbeKind::Liveness, false);
-            };
-            tokio::join!(ready, alive);
-        });
-        running.tasks.push(probing.abort_handle());
-    }
-
-    /// Puts changed resources in force, or says that they cannot be.
-    pub(super) fn resize(&mut self) {
-        let Some(pod) = self.kubelet.current(&self.key, &self.uid) else { return };
-        let most = self.kubelet.cluster.with(|state, _| {
-            let key = Key::new(&NODES, "", NODE);
-            state.store.get(&key).and_then(|node| Quantity::of(&node["status"]["allocatable"]["memory"]))
-        });
-        for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
-            let name = container["name"].as_str().unwrap_or("");
-            let wanted = Quantity::of(&container["resources"]["requests"]["memory"]);
-            if wanted > most {
-                let message = "Node didn't have enough capacity: memory".to_owned();
-                self.status.resize = Some(("PodResizePending", Some("Infeasible"), message));
-                return;
-            }
-            self.status.resize = None;
-            let limit = Quantity::of(&container["resources"]["limits"]["memory"]);
-            if let (Some(running), Some(limit)) = (self.running.get(name), limit)
-                && let Some(group) = &running.container.group
-            {
-                group.set_limit(limit);
-            }
-            let restarts = restarts_for_memory(container);
-            let Some(status) = self.status.container(name) else { continue };
-            let before = std::mem::replace(&mut status.resources, container["resources"].clone());
-            let is_other = before["limits"]["memory"] != container["resources"]["limits"]["memory"];
-            if is_other
-                && restarts
-                && let Some(running) = self.running.get(name)
-            {
-                running.container.order(Order::Kill);
-            }
-        }
-    }
-}
-
-fn restarts_for_memory(container: &Value) -> bool {
-    let policies = container["resizePolicy"].as_array().into_iter().flatten();
-    policies
-        .into_iter()
-        .any(|it| *it == json!({"resourceName": "memory", "restartPolicy": "RestartContainer"}))
 }

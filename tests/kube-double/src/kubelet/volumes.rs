@@ -26,14 +26,19 @@ pub(super) struct NotMounted {
 type Files = BTreeMap<String, (Vec<u8>, u32)>;
 
 /// Fills the volumes of a pod, under this folder; done again, it brings those up to date that show objects.
-pub(super) fn fill(store: &Store, about: &Circumstances<'_>, folder: &Path) -> Result<(), NotMounted> {
+pub(super) fn fill(
+    store: &Store,
+    about: &Circumstances<'_>,
+    token: &str,
+    folder: &Path,
+) -> Result<(), NotMounted> {
     let group =
         about.pod["spec"]["securityContext"]["fsGroup"].as_u64().and_then(|it| u32::try_from(it).ok());
     for volume in about.pod["spec"]["volumes"].as_array().into_iter().flatten() {
         let name = volume["name"].as_str().unwrap_or("");
         let refuse = |why: String| NotMounted { volume: name.to_owned(), why };
         let path = folder.join(name);
-        let result = match files(store, about, volume).map_err(refuse)? {
+        let result = match files(store, about, token, volume).map_err(refuse)? {
             Some(files) => write_all(&path, &files, group),
             None => make_empty(&path, group),
         };
@@ -71,7 +76,12 @@ fn write_all(folder: &Path, files: &Files, group: Option<u32>) -> io::Result<()>
 }
 
 /// What a volume shows; nothing if it is an empty folder.
-fn files(store: &Store, about: &Circumstances<'_>, volume: &Value) -> Result<Option<Files>, String> {
+fn files(
+    store: &Store,
+    about: &Circumstances<'_>,
+    token: &str,
+    volume: &Value,
+) -> Result<Option<Files>, String> {
     let source = |kind: &str| Some(&volume[kind]).filter(|it| it.is_object());
     if let Some(secret) = source("secret") {
         return shown(store, about, &SECRETS, secret, "secretName").map(Some);
@@ -92,7 +102,7 @@ fn files(store: &Store, about: &Circumstances<'_>, volume: &Value) -> Result<Opt
         } else if part["downwardAPI"].is_object() {
             all.extend(downward_files(about, &part["downwardAPI"]));
         } else if let Some(path) = part["serviceAccountToken"]["path"].as_str() {
-            all.insert(path.to_owned(), (b"a token of the double".to_vec(), 0o644));
+            all.insert(path.to_owned(), (token.as_bytes().to_vec(), 0o644));
         }
     }
     Ok(Some(all))

@@ -16,6 +16,8 @@ use nix::unistd::{Gid, Uid, pivot_root, setgid, setgroups, sethostname, setsid, 
 use super::{Mount, Spec};
 
 const NOTHING: Option<&str> = None;
+/// More of them than this lead in a circle.
+const MOST_LINKS: u32 = 40;
 /// What the device folder of a container has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -80,18 +82,18 @@ fn mount_root(spec: &Spec) -> io::Result<PathBuf> {
 
 fn fill_root(root: &Path, spec: &Spec) -> io::Result<()> {
     for name in ["proc", "sys", "dev", "etc"] {
-        fs::create_dir_all(root.join(name))?;
+        fs::create_dir_all(inside(root, Path::new(name)))?;
     }
     let limits = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), &root.join("proc"), Some("proc"), limits, NOTHING)?;
     bind(Path::new("/sys"), &root.join("sys"), true)?;
     fill_devices(&root.join("dev"))?;
     let hosts = format!("127.0.0.1\tlocalhost\n{}\t{}\n", spec.address, spec.hostname);
-    fs::write(root.join("etc/hosts"), hosts)?;
-    // A link into a folder that the container lacks helps nobody.
-    drop(fs::remove_file(root.join("etc/resolv.conf")));
-    if let Ok(servers) = fs::read("/etc/resolv.conf") {
-        fs::write(root.join("etc/resolv.conf"), servers)?;
+    let servers = fs::read("/etc/resolv.conf").unwrap_or_default();
+    for (name, content) in [("etc/hosts", hosts.into_bytes()), ("etc/resolv.conf", servers)] {
+        // Either may be a link to something of the machine's; it need not be there.
+        drop(fs::remove_file(root.join(name)));
+        fs::write(root.join(name), content)?;
     }
     for it in &spec.mounts {
         explain(mount_volume(root, it), it.target.display())?;
@@ -116,10 +118,32 @@ fn fill_devices(dev: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink("/proc/self/fd", dev.join("fd"))
 }
 
-/// A target of a container, under its root.
+/// Where a path of the container is on the machine. Links on the way are the container's: none leads out of its root.
 fn inside(root: &Path, target: &Path) -> PathBuf {
-    let parts = target.components().filter(|it| matches!(it, Component::Normal(_)));
-    parts.fold(root.to_owned(), |path, part| path.join(part))
+    let mut ahead: Vec<PathBuf> = vec![target.to_owned()];
+    let mut path = PathBuf::new();
+    let mut links = 0;
+    while let Some(next) = ahead.pop() {
+        let mut parts = next.components();
+        let Some(part) = parts.next() else { continue };
+        ahead.push(parts.as_path().to_owned());
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => drop(path.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+        }
+        if let Ok(link) = fs::read_link(root.join(&path)) {
+            links += 1;
+            path.pop();
+            if link.is_absolute() {
+                path.clear();
+            }
+            if links <= MOST_LINKS {
+                ahead.push(link);
+            }
+        }
+    }
+    root.join(path)
 }
 
 fn mount_volume(root: &Path, it: &Mount) -> io::Result<()> {
@@ -173,4 +197,30 @@ fn become_command(spec: &Spec) -> io::Result<std::convert::Infallible> {
     let error =
         Command::new(program).args(arguments).env_clear().envs(&command.env).stdin(Stdio::null()).exec();
     Err(io::Error::other(format!("exec: {program:?}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_of_a_container_do_not_lead_out_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("var")).unwrap();
+        symlink("/run", root.join("var/run")).unwrap();
+        symlink("../../../../etc", root.join("up")).unwrap();
+        symlink("/circle", root.join("circle")).unwrap();
+        for (target, expected) in [
+            ("/var/run/secrets", "run/secrets"),
+            ("/up/passwd", "etc/passwd"),
+            ("/../../tmp", "tmp"),
+            ("/var/task", "var/task"),
+            ("/circle", ""),
+        ] {
+            assert_eq!(inside(root, Path::new(target)), root.join(expected), "{target}");
+        }
+    }
 }

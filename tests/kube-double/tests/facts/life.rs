@@ -365,6 +365,11 @@ fn fact_15_the_node_ends_pods_whose_objects_stay() {
     ]);
     check(&cluster, &greedy, "emptydir-over-limit", &expected, |event| is_phase(event, "Failed"));
 
+    let script = "sleep 0.5; head -c 20971520 /dev/zero > /f; exec sleep 60";
+    let limits = json!({"limits": {"ephemeral-storage": "5Mi", "memory": "64Mi"}});
+    let untidy = with(pod("e-eph", script), "/spec/containers/0/resources", limits);
+    check(&cluster, &untidy, "ephemeral-storage-over-limit", &expected, |event| is_phase(event, "Failed"));
+
     let late = with(pod("d-deadline", "exec sleep 60"), "/spec/activeDeadlineSeconds", json!(1));
     let expected = after_creation(&[
         "MODIFIED Running CR=T PRTSC=T R=T ip fn[running ready]",

@@ -233,6 +233,29 @@ fn fact_41_resources_change_in_place() {
 }
 
 #[test]
+fn a_pod_reaches_the_api_with_the_token_of_its_account() {
+    let cluster = Cluster::start();
+    let script = "\
+        cd /var/run/secrets/kubernetes.io/serviceaccount; python3 - <<'E'
+import os, urllib.error, urllib.request
+server = f\"http://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}\"
+path = f\"/api/v1/namespaces/{open('namespace').read()}/pods\"
+request = urllib.request.Request(server + path, headers={'Authorization': 'Bearer ' + open('token').read()})
+try:
+    urllib.request.urlopen(request)
+except urllib.error.HTTPError as error:
+    print(error.read().decode())
+E";
+    let mut curious = pod("curious", script);
+    curious["spec"].as_object_mut().unwrap().remove("automountServiceAccountToken");
+    cluster.make("pods", &curious);
+    cluster.wait_for_phase("curious", "Succeeded");
+    let told = log(&cluster, "curious/log").json();
+    assert_eq!(told["reason"], "Forbidden");
+    assert!(told["message"].as_str().unwrap().contains("\"system:serviceaccount:fnlab:default\""), "{told}");
+}
+
+#[test]
 fn fact_42_an_annotation_becomes_a_file() {
     let cluster = Cluster::start();
     let field = json!({"fieldPath": "metadata.annotations['order']"});
