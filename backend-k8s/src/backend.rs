@@ -30,6 +30,7 @@ use crate::logs;
 use crate::outlook::{self, Stage};
 use crate::placement::Placement;
 use crate::pod::{self, FETCH, FUNCTION, Plan};
+use crate::route::Routes;
 use crate::watch::Watch;
 
 /// How long a launch waits for an API server that has gone. It then fails, and the host tries again further and further
@@ -50,6 +51,7 @@ pub struct KubernetesBackend {
     /// The host's own pod, if it is in the same namespace.
     owner: Option<OwnPod>,
     delivery: Delivery,
+    routes: Routes,
     instances: Arc<Instances>,
     watch: Watch,
     watching: JoinHandle<()>,
@@ -83,6 +85,7 @@ impl Plugin for KubernetesBackend {
         let backend = Self {
             watching: tokio::spawn(watch.clone().run()),
             emulators: Mutex::default(),
+            routes: Routes::new(cluster.clone(), config.reach, &places, rights),
             config,
             places,
             host,
@@ -146,7 +149,7 @@ impl KubernetesBackend {
             _ => {}
         }
         let limits = Limits::of(&self.config, spec);
-        let (endpoint, ready) = match launch::ready(&instance, spec, limits).await {
+        let (endpoint, ready) = match launch::ready(&instance, &self.routes, spec, limits).await {
             Ok(ready) => ready,
             Err(trouble) => return Err(self.did_not_come_up(handle, &trouble).await),
         };

@@ -60,7 +60,8 @@ const NEEDED: [Right; 5] = [
     Right::to("create", "secrets"),
 ];
 const READ_LOGS: Right = Right::part("get", "pods", "log");
-const FORWARD_PORTS: Right = Right::part("create", "pods", "portforward");
+/// The connection begins as a GET. Since 1.35 the right to create is asked for as well.
+const FORWARD_PORTS: Right = Right::part("get", "pods", "portforward");
 
 /// What can be done beyond what must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::outlook::{End, Outlook, Stage};
+use crate::route::Tunnel;
 
 /// All of them, by handle. A handle is the name of the pod.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Instance {
     pub(crate) handle: String,
     phase: Mutex<Phase>,
     sight: watch::Sender<Sight>,
+    /// How the host reaches it, if not by its own address.
+    tunnel: Mutex<Option<Tunnel>>,
 }
 
 /// What was last seen of its pod.
@@ -80,6 +83,7 @@ impl Instance {
             handle: handle.to_owned(),
             phase: Mutex::new(phase),
             sight: watch::Sender::new(Sight::default()),
+            tunnel: Mutex::default(),
         }
     }
 
@@ -145,6 +149,22 @@ impl Instance {
     /// What was last seen of it, and what will be.
     pub(crate) fn outlooks(&self) -> Outlooks {
         Outlooks(self.sight.subscribe())
+    }
+
+    /// Waits until something can be read from what is seen of it.
+    pub(crate) async fn until<T>(&self, read: impl Fn(&Outlook) -> Option<T>) -> T {
+        let mut outlooks = self.outlooks();
+        loop {
+            if let Some(found) = read(&outlooks.now()) {
+                return found;
+            }
+            outlooks.change().await;
+        }
+    }
+
+    /// Keeps a tunnel to it open for as long as it is known.
+    pub(crate) fn keep(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     }
 
     /// Waits until its pod is gone.

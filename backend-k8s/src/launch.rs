@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::instances::Instance;
-use crate::outlook::{End, Outlook, Stage};
-use crate::pod::PORT;
+use crate::outlook::{End, Stage};
+use crate::route::Routes;
 
 /// How long a node is given to try again what may heal: it does so every ten seconds.
 const HEAL_LIMIT: Duration = Duration::from_secs(15);
@@ -98,15 +98,16 @@ impl Trouble {
 /// that a container runs up to a second after it does.
 pub(crate) async fn ready(
     instance: &Instance,
+    routes: &Routes,
     spec: &LaunchSpec,
     limits: Limits,
 ) -> Result<(String, Ready), Trouble> {
     let answers = async {
-        let endpoint = endpoint(&until(instance, |outlook| outlook.address.clone()).await);
+        let endpoint = routes.endpoint(instance).await.map_err(|error| Trouble::Unfit(error.to_string()))?;
         let ready = readiness::wait(&endpoint, &spec.token).await.map_err(Trouble::Unfit)?;
         if ready.protocol != Protocol::HEARTH_1 {
             // Whoever answers does not know the instance's token: it must be its container that does.
-            until(instance, |outlook| (outlook.stage == Stage::Running).then_some(())).await;
+            instance.until(|outlook| (outlook.stage == Stage::Running).then_some(())).await;
         }
         Ok((endpoint, ready))
     };
@@ -114,21 +115,6 @@ pub(crate) async fn ready(
         ready = answers => ready,
         trouble = trouble(instance, limits) => Err(trouble),
     }
-}
-
-/// Waits until something can be read from what is seen of it.
-async fn until<T>(instance: &Instance, read: impl Fn(&Outlook) -> Option<T>) -> T {
-    let mut outlooks = instance.outlooks();
-    loop {
-        if let Some(found) = read(&outlooks.now()) {
-            return found;
-        }
-        outlooks.change().await;
-    }
-}
-
-fn endpoint(address: &str) -> String {
-    if address.contains(':') { format!("[{address}]:{PORT}") } else { format!("{address}:{PORT}") }
 }
 
 /// Returns once it is known that the pod does not become an instance.

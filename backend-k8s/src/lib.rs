@@ -22,6 +22,7 @@ mod instances;
 mod launch;
 mod logs;
 mod outlook;
+mod route;
 mod watch;
 
 pub use backend::KubernetesBackend;
