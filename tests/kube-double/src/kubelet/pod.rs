@@ -124,6 +124,7 @@ impl Worker {
     fn clean_up(mut self) {
         self.running.clear();
         self.sandbox = None;
+        volumes::release(&self.folder.join("volumes"));
         // What cannot be removed is in a folder that goes with the double.
         drop(std::fs::remove_dir_all(&self.folder));
         self.kubelet.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.uid);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 
 use super::environment::{Circumstances, field};
@@ -40,19 +41,38 @@ pub(super) fn fill(
         let path = folder.join(name);
         let result = match files(store, about, token, volume).map_err(refuse)? {
             Some(files) => write_all(&path, &files, group),
-            None => make_empty(&path, group),
+            None => make_empty(&path, group, memory(volume)),
         };
         result.map_err(|error| refuse(error.to_string()))?;
     }
     Ok(())
 }
 
-/// Anybody may write into an empty folder.
-fn make_empty(path: &Path, group: Option<u32>) -> io::Result<()> {
+/// How large an empty folder of memory is, in bytes; `None` if it is one of the disk.
+fn memory(volume: &Value) -> Option<u64> {
+    let source = &volume["emptyDir"];
+    (source["medium"] == "Memory")
+        .then(|| Quantity::of(&source["sizeLimit"]).map_or(u64::MAX, Quantity::units))
+}
+
+/// Gives back what is mounted for a pod's volumes.
+pub(super) fn release(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // Most are no mounts.
+        drop(umount2(&entry.path(), MntFlags::MNT_DETACH));
+    }
+}
+
+/// Anybody may write into an empty folder. One of memory is full when it is full.
+fn make_empty(path: &Path, group: Option<u32>, memory: Option<u64>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     fs::create_dir_all(path)?;
+    if let Some(size) = memory {
+        let options = format!("size={}", size.min(1 << 40));
+        mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(&*options))?;
+    }
     chown(path, None, group)?;
     fs::set_permissions(path, Permissions::from_mode(if group.is_some() { 0o2777 } else { 0o777 }))
 }
