@@ -6,13 +6,16 @@ mod quantity;
 mod quota;
 mod security;
 mod validate;
+mod validate_parts;
 mod validate_pod;
 
 use serde_json::{Value, json};
 
 use crate::cluster::State;
 use crate::failure::{Body, Failure};
-use crate::resource::{NAMESPACES, PODS, Resource, SECRETS, SERVICE_ACCOUNTS};
+use crate::resource::{
+    NAMESPACES, PODS, PRIORITY_CLASSES, RUNTIME_CLASSES, Resource, SECRETS, SERVICE_ACCOUNTS,
+};
 use crate::store::Key;
 
 pub(crate) use self::defaults::random_suffix;
@@ -39,6 +42,7 @@ pub(crate) fn admit_new(
     complete_metadata(object);
     if *resource == PODS {
         check_account(state, namespace, object, &name)?;
+        check_classes(state, object, &name)?;
         defaults::mount_account(object);
     }
     let causes = validate::causes(resource, object);
@@ -105,6 +109,26 @@ fn check_account(state: &State, namespace: &str, pod: &Value, name: &str) -> Res
         "error looking up service account {namespace}/{account}: serviceaccount {account:?} not found"
     );
     Err(Failure::forbidden(&PODS, name, &why))
+}
+
+/// Classes that a pod names must be there; that of the priority says what it is.
+fn check_classes(state: &State, pod: &mut Value, name: &str) -> Result<(), Failure> {
+    if let Some(class) = pod["spec"]["priorityClassName"].as_str() {
+        let key = Key::new(&PRIORITY_CLASSES, "", class);
+        let Some(found) = state.store.get(&key) else {
+            let why = format!("no PriorityClass with name {class} was found");
+            return Err(Failure::forbidden(&PODS, name, &why));
+        };
+        pod["spec"]["priority"] = found["value"].clone();
+    }
+    if let Some(class) = pod["spec"]["runtimeClassName"].as_str() {
+        let key = Key::new(&RUNTIME_CLASSES, "", class);
+        if state.store.get(&key).is_none() {
+            let why = format!("pod rejected: RuntimeClass {class:?} not found");
+            return Err(Failure::forbidden(&PODS, name, &why));
+        }
+    }
+    Ok(())
 }
 
 /// What a client may not set itself.

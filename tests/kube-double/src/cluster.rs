@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::access::Tokens;
 use crate::clock;
 use crate::faults::Faults;
-use crate::resource::{CONFIG_MAPS, NAMESPACES, NODES, SERVICE_ACCOUNTS};
+use crate::resource::{CONFIG_MAPS, NAMESPACES, NODES, PRIORITY_CLASSES, SERVICE_ACCOUNTS};
 use crate::store::{Key, Store};
 
 /// The one node.
@@ -49,6 +49,15 @@ impl Cluster {
         store.put(Key::new(&NODES, "", NODE), node);
         for name in ["default", "kube-system"] {
             add_namespace(&mut store, json!({"metadata": {"name": name}}), now);
+        }
+        for (name, value) in
+            [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)]
+        {
+            let class = json!({
+                "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
+                "value": value, "preemptionPolicy": "PreemptLowerPriority",
+            });
+            store.put(Key::new(&PRIORITY_CLASSES, "", name), new_object(class, now));
         }
         let tokens = Tokens::new(admin_token);
         let state = State { store, faults: Faults::default(), tokens, calls: BTreeMap::new() };

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use hearth_kube_double::{Double, Settings};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Kubernetes API and a node for tests
@@ -58,9 +60,17 @@ fn main() -> io::Result<std::process::ExitCode> {
         return Ok(std::process::ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     let arguments = Arguments::parse();
+    keep_mounts_private()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(&arguments))?;
     Ok(std::process::ExitCode::SUCCESS)
+}
+
+/// What is mounted for pods goes with the double, however it ends.
+fn keep_mounts_private() -> io::Result<()> {
+    let nothing: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    Ok(mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?)
 }
 
 #[expect(clippy::print_stdout, reason = "who starts it reads the addresses")]

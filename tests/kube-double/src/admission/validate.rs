@@ -14,6 +14,8 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or \
      '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex \
      used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
+     or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const LABEL_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
      with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
      '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
@@ -23,8 +25,23 @@ pub(super) fn causes(resource: &Resource, object: &Value) -> Vec<Cause> {
     if *resource == PODS {
         causes.extend(validate_pod::causes(object));
     }
+    if *resource == SECRETS || *resource == CONFIG_MAPS {
+        causes.extend(keys(object));
+    }
     causes.extend(too_much_data(resource, object));
     causes
+}
+
+/// Keys of data become files and variables.
+fn keys(object: &Value) -> impl Iterator<Item = Cause> {
+    let lists = ["data", "binaryData"].into_iter().filter_map(|it| Some((it, object[it].as_object()?)));
+    let is_fit = |key: &str| {
+        key.len() <= 253 && key.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+    };
+    lists
+        .flat_map(|(list, data)| data.keys().map(move |key| (list, key)))
+        .filter(move |(_, key)| !is_fit(key))
+        .map(|(list, key)| Cause::invalid(format!("{list}[{key}]"), &format!("{key:?}"), CONFIG_KEY))
 }
 
 /// The same for a change of an object.
@@ -83,6 +100,9 @@ fn metadata(object: &Value) -> Vec<Cause> {
         causes.extend(label(key, value.as_str().unwrap_or("")));
     }
     let annotations = metadata["annotations"].as_object().into_iter().flatten();
+    for (key, _) in annotations.clone().filter(|(key, _)| !is_qualified_name(&key.to_lowercase())) {
+        causes.push(Cause::invalid("metadata.annotations", &format!("{key:?}"), LABEL_NAME));
+    }
     let length: usize = annotations.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
     if length > MOST_ANNOTATIONS {
         causes.push(Cause::too_long("metadata.annotations", MOST_ANNOTATIONS));
@@ -128,6 +148,12 @@ pub(super) fn is_dns_label(name: &str) -> bool {
     bytes.iter().all(|c| is_letter(*c) || *c == b'-')
         && bytes.first().is_some_and(|c| is_letter(*c))
         && bytes.last().is_some_and(|c| is_letter(*c))
+}
+
+/// A name with or without a prefix: `kubernetes.io/arch`.
+pub(super) fn is_qualified_name(name: &str) -> bool {
+    let (prefix, name) = name.rsplit_once('/').map_or((None, name), |(prefix, name)| (Some(prefix), name));
+    name.len() <= 63 && is_label(name) && prefix.is_none_or(is_subdomain)
 }
 
 fn is_label(text: &str) -> bool {

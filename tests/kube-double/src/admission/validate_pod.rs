@@ -2,13 +2,9 @@
 
 use serde_json::Value;
 
-use super::validate::is_dns_label;
-use super::{Quantity, defaults};
+use super::{Quantity, defaults, validate_parts as parts};
 use crate::failure::Cause;
 
-const NAME: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
-     and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const VARIABLE: &str =
     "a valid environment variable name must consist only of printable ASCII characters other than '='";
 /// What may change in the spec of a pod that is there.
@@ -41,6 +37,18 @@ pub(super) fn causes(pod: &Value) -> Vec<Cause> {
             names.push(name);
         }
     }
+    causes.extend(parts::volumes(spec));
+    causes.extend(parts::users(&spec["securityContext"], "spec.securityContext"));
+    causes.extend(parts::tolerations(spec));
+    causes.extend(parts::affinity(spec));
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|it| it < 0) {
+        let value = spec["terminationGracePeriodSeconds"].to_string();
+        causes.push(Cause::invalid(
+            "spec.terminationGracePeriodSeconds",
+            &value,
+            "must be greater than or equal to 0",
+        ));
+    }
     if spec["activeDeadlineSeconds"].as_i64().is_some_and(|it| it < 1) {
         let value = spec["activeDeadlineSeconds"].to_string();
         let why = "must be between 1 and 2147483647, inclusive";
@@ -51,20 +59,20 @@ pub(super) fn causes(pod: &Value) -> Vec<Cause> {
 
 fn container_causes(container: &Value, path: &str, spec: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    match container["name"].as_str().unwrap_or("") {
-        "" => causes.push(Cause::required(format!("{path}.name"), "")),
-        name if name.len() > 63 => {
-            let why = "must be no more than 63 characters";
-            causes.push(Cause::invalid(format!("{path}.name"), &format!("{name:?}"), why));
-        }
-        name if !is_dns_label(name) => {
-            causes.push(Cause::invalid(format!("{path}.name"), &format!("{name:?}"), NAME));
+    causes.extend(parts::label(format!("{path}.name"), container["name"].as_str().unwrap_or("")));
+    match container["image"].as_str().unwrap_or("") {
+        "" => causes.push(Cause::required(format!("{path}.image"), "")),
+        image if image.trim() != image => {
+            let why = "must not have leading or trailing whitespace";
+            causes.push(Cause::invalid(format!("{path}.image"), &format!("{image:?}"), why));
         }
         _ => {}
     }
-    if container["image"].as_str().unwrap_or("").is_empty() {
-        causes.push(Cause::required(format!("{path}.image"), ""));
-    }
+    causes.extend(parts::ports(container, path));
+    causes.extend(parts::variables(container, path));
+    causes.extend(parts::mounts(container, path));
+    causes.extend(parts::probes(container, path));
+    causes.extend(parts::users(&container["securityContext"], &format!("{path}.securityContext")));
     for (at, variable) in container["env"].as_array().into_iter().flatten().enumerate() {
         let name = variable["name"].as_str().unwrap_or("");
         let is_fit = |c: u8| (0x20..0x7f).contains(&c) && c != b'=';

@@ -59,7 +59,7 @@ fn memory(volume: &Value) -> Option<u64> {
 pub(super) fn release(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         // Most are no mounts.
-        drop(umount2(&entry.path(), MntFlags::MNT_DETACH));
+        let _ = umount2(&entry.path(), MntFlags::MNT_DETACH);
     }
 }
 

@@ -70,7 +70,7 @@ impl Cluster {
 
     /// The kubelet tells of each step a little late, so that what is short is not seen, as on a real node.
     pub(crate) fn start_lifelike() -> Self {
-        Self::start_with(&["--kubelet-delay-ms", "150", "--back-off-ms", "400", "--eviction-ms", "200"])
+        Self::start_with(&["--kubelet-delay-ms", "300", "--back-off-ms", "800", "--eviction-ms", "200"])
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
@@ -139,6 +139,11 @@ impl Cluster {
         let stream = TcpStream::connect(&self.api).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         tungstenite::client(request, stream).unwrap().0
+    }
+
+    /// Ends the double as nothing can be prepared for.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

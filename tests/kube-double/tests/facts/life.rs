@@ -193,7 +193,7 @@ fn fact_09_the_phase_may_skip_running_and_turns_after_the_containers() {
         "MODIFIED Running CR=F(PodCompleted) I=T(PodCompleted) R=F(PodCompleted) ip fn[terminated Completed 0]",
         "MODIFIED Succeeded PRTSC=F ip fn[terminated Completed 0]",
     ]);
-    check(&cluster, &pod("f-exit0", "sleep 0.5"), "exit0-never", &expected, |event| {
+    check(&cluster, &pod("f-exit0", "sleep 1"), "exit0-never", &expected, |event| {
         is_phase(event, "Succeeded")
     });
 }
@@ -356,7 +356,7 @@ fn fact_15_the_node_ends_pods_whose_objects_stay() {
     let cluster = Cluster::start_lifelike();
     let volumes = json!([{"name": "s", "emptyDir": {"sizeLimit": "5Mi"}}]);
     let mount = json!([{"name": "s", "mountPath": "/s"}]);
-    let script = "sleep 0.5; head -c 20971520 /dev/zero > /s/x; exec sleep 60";
+    let script = "sleep 1; head -c 20971520 /dev/zero > /s/x; exec sleep 60";
     let greedy =
         with(with(pod("e-edir", script), "/spec/volumes", volumes), "/spec/containers/0/volumeMounts", mount);
     let expected = after_creation(&[
@@ -365,7 +365,7 @@ fn fact_15_the_node_ends_pods_whose_objects_stay() {
     ]);
     check(&cluster, &greedy, "emptydir-over-limit", &expected, |event| is_phase(event, "Failed"));
 
-    let script = "sleep 0.5; head -c 20971520 /dev/zero > /f; exec sleep 60";
+    let script = "sleep 1; head -c 20971520 /dev/zero > /f; exec sleep 60";
     let limits = json!({"limits": {"ephemeral-storage": "5Mi", "memory": "64Mi"}});
     let untidy = with(pod("e-eph", script), "/spec/containers/0/resources", limits);
     check(&cluster, &untidy, "ephemeral-storage-over-limit", &expected, |event| is_phase(event, "Failed"));

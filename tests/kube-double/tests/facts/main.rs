@@ -9,6 +9,8 @@ mod faults;
 mod life;
 mod pods;
 mod recorded;
+mod refusals;
 mod stream;
+mod streams;
 mod watching;
 mod writing;
