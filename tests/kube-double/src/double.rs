@@ -22,6 +22,8 @@ use crate::scheduler;
 use crate::server::{self, Door};
 
 const API_PORT: u16 = 6443;
+/// Of a double's folder; its process number follows.
+const PREFIX: &str = "kube-double-";
 /// How long pods may take to go when the double ends: a process has two seconds after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(4);
 
@@ -61,7 +63,8 @@ pub struct Double {
 impl Double {
     /// Starts one on addresses of its own. Root is needed.
     pub async fn start(settings: &Settings) -> io::Result<Self> {
-        let folder = TempDir::with_prefix("kube-double-")?;
+        sweep();
+        let folder = TempDir::with_prefix(format!("{PREFIX}{}-", std::process::id()))?;
         let (listener, third) = listen().await?;
         let admin_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let (api_address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -141,6 +144,19 @@ impl Double {
         if let std::net::IpAddr::V4(address) = self.api.ip() {
             // The next double on this machine does not mind it.
             drop(remove_machine_address(address).await);
+        }
+    }
+}
+
+/// Takes away the folders of doubles that were killed.
+fn sweep() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let double = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if double.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another double may be about the same.
+            drop(fs::remove_dir_all(entry.path()));
         }
     }
 }

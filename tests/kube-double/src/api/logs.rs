@@ -83,12 +83,12 @@ fn choose(api: &Api, pod: &Value, container: &str, previous: bool) -> Result<Cho
         return Ok(Chosen::Run(run.clone()));
     }
     let why = match status["state"]["waiting"]["reason"].as_str() {
-        Some("ErrImagePull" | "ImagePullBackOff") => "trying and failing to pull image",
-        Some("ErrImageNeverPull" | "InvalidImageName") => "image can't be pulled",
+        Some("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName") => {
+            "image can't be pulled"
+        }
         Some(reason) => reason,
         None => "ContainerCreating",
     };
-    let why = if why.starts_with("trying") { "image can't be pulled" } else { why };
     Err(Failure::bad_request(format!("container {container:?} in pod {name:?} is waiting to start: {why}")))
 }
 

@@ -43,6 +43,8 @@ pub(crate) enum Happening {
     SizesDue,
     /// Its resources were changed.
     Resized,
+    /// They shall be in force from here on.
+    ResizeDue,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,8 @@ impl Worker {
             }
             Happening::Evict { message } => self.evicted = Some(message),
             Happening::SizesDue => self.evicted = self.evicted.take().or_else(|| self.excess()),
-            Happening::Resized => self.resize(),
+            Happening::Resized => self.begin_resize(),
+            Happening::ResizeDue => self.finish_resize(),
         }
     }
 
@@ -191,16 +194,11 @@ impl Worker {
     }
 
     fn on_probe(&mut self, name: &str, run: u64, probe: ProbeKind, passed: bool) {
-        let Some(running) = self.running.get_mut(name).filter(|it| it.run == run) else { return };
+        if self.running.get(name).is_none_or(|it| it.run != run) {
+            return;
+        }
         if !passed && probe != ProbeKind::Readiness {
-            running.container.order(Order::Terminate);
-            let grace = self.pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
-            let orders = running.container.orders();
-            let killing = tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_secs(grace)).await;
-                orders.send(Order::Kill);
-            });
-            running.tasks.push(killing.abort_handle());
+            self.end_softly(name);
             return;
         }
         if let Some(status) = self.status.container(name).filter(|it| it.is_running()) {
@@ -210,5 +208,18 @@ impl Worker {
                 ProbeKind::Liveness => {}
             }
         }
+    }
+
+    /// SIGTERM, and SIGKILL once the grace is over.
+    pub(super) fn end_softly(&mut self, name: &str) {
+        let grace = self.pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+        let Some(running) = self.running.get_mut(name) else { return };
+        running.container.order(Order::Terminate);
+        let orders = running.container.orders();
+        let killing = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(grace)).await;
+            orders.send(Order::Kill);
+        });
+        running.tasks.push(killing.abort_handle());
     }
 }

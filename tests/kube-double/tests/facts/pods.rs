@@ -206,13 +206,17 @@ fn fact_41_resources_change_in_place() {
         }}]}})
     };
     let resize = |patch: &Value| cluster.patch("strategic-merge", &path("pods/rsz/resize"), patch);
+    let mut watch = Watch::of_pod(&cluster, "rsz");
     let grown = resize(&memory("128Mi", "128Mi")).object();
     assert_eq!(grown["metadata"]["generation"], 2);
-    let in_force = |limit: &'static str| {
-        move |pod: &Value| pod["status"]["containerStatuses"][0]["resources"]["limits"]["memory"] == limit
+    let in_force = |event: &Value| {
+        event["object"]["status"]["containerStatuses"][0]["resources"]["limits"]["memory"] == "128Mi"
     };
-    let pod = cluster.wait_for(&path("pods/rsz"), "the new limit", in_force("128Mi"));
-    assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
+    let events = watch.until(in_force);
+    let progress =
+        |event: &Value| event["object"]["status"]["conditions"][0]["type"] == "PodResizeInProgress";
+    assert_eq!(events.iter().map(progress).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(events[2]["object"]["status"]["containerStatuses"][0]["restartCount"], 0);
     recorded::same("08-resize/3-memory-down.json", 422, &resize(&memory("64Mi", "64Mi")));
     let guaranteed = json!({"spec": {"containers": [{"name": "fn", "resources": {
         "requests": {"cpu": "200m", "memory": "128Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"},
