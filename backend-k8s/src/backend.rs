@@ -98,7 +98,7 @@ impl Plugin for KubernetesBackend {
             instances,
             watch,
         };
-        if backend.config.emulator == Emulator::Hearth {
+        if backend.config.emulator == Emulator::Hearth && backend.config.rie_in_image.is_none() {
             // What every function will need is missed now rather than then.
             backend.emulator_folder(if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" })?;
         }
@@ -120,8 +120,14 @@ impl KubernetesBackend {
     }
 
     /// The right to fetch what the pod of a function needs from here, if it needs anything.
-    async fn grant(&self, spec: &LaunchSpec, emulator: Emulator) -> Result<Option<Grant>> {
+    async fn grant(
+        &self,
+        spec: &LaunchSpec,
+        emulator: Emulator,
+        placement: &Placement,
+    ) -> Result<Option<Grant>> {
         let bin = match emulator {
+            Emulator::Hearth if placement.rie_in_image.is_some() => None,
             Emulator::Hearth => Some(self.emulator_folder(&spec.architecture)?),
             Emulator::Image => None,
         };
@@ -133,7 +139,7 @@ impl KubernetesBackend {
     async fn start(&self, spec: &LaunchSpec, handle: &str) -> Result<Instance> {
         let emulator = Emulator::of(spec, self.config.emulator)?;
         let placement = self.placement.with_tags(&spec.meta)?;
-        let grant = self.grant(spec, emulator).await?;
+        let grant = self.grant(spec, emulator, &placement).await?;
         let plan = self.plan(handle, spec, emulator, &placement, grant.as_ref());
         let pod = plan.pod()?;
         let instance = self.instances.begin(handle);
@@ -264,7 +270,7 @@ impl Backend for KubernetesBackend {
     async fn prepare(&self, _cx: &CallContext, spec: &LaunchSpec) -> Result<()> {
         let emulator = Emulator::of(spec, self.config.emulator)?;
         let placement = self.placement.with_tags(&spec.meta)?;
-        let grant = self.grant(spec, emulator).await?;
+        let grant = self.grant(spec, emulator, &placement).await?;
         let name = labels::pod_name(&LaunchSpec { instance_id: spec.deploy_id.clone(), ..spec.clone() });
         let pod = self.plan(&name, spec, emulator, &placement, grant.as_ref()).pod()?;
         let parameters = PostParams { dry_run: true, ..PostParams::default() };

@@ -32,8 +32,13 @@ pub struct Config {
     /// beside hearth.
     pub rie: Option<PathBuf>,
     /// The image of the init container, which fetches the code. It needs `sh`, `wget`, `tar` and `sha256sum`, as
-    /// busybox has them.
+    /// busybox has them, or starts `rie fetch` by itself, as Hearth's own does.
     pub init_image: String,
+    /// Whether the init container is told by a shell script what to do.
+    pub init_shell: bool,
+    /// Where images have Hearth's emulator in them, `/usr/local/bin/rie`. It then fetches the code by itself, without an
+    /// init container. The tag `hearth.k8s.rie-in-image` of a function says the same for its image.
+    pub rie_in_image: Option<String>,
 
     /// Where code is served to pods, `address:port`. Any free port at the host's own address unless set.
     pub code_listen: Option<String>,
@@ -135,6 +140,8 @@ impl Default for Config {
             emulator: Emulator::Hearth,
             rie: None,
             init_image: "busybox:1.37".to_owned(),
+            init_shell: true,
+            rie_in_image: None,
             code_listen: None,
             code_url: None,
             reach: Reach::Auto,

@@ -1,4 +1,5 @@
-//! Where and as whom pods run: what the settings say for all of them, and tags for those of one function.
+//! Where, as whom and with whose emulator pods run: what the settings say for all of them, and tags for those of one
+//! function.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ pub(crate) struct Placement {
     pub(crate) pull_secrets: Vec<String>,
     pub(crate) priority_class: Option<String>,
     pub(crate) runtime_class: Option<String>,
+    /// Where the image has Hearth's emulator, if it has.
+    pub(crate) rie_in_image: Option<String>,
 }
 
 impl Placement {
@@ -37,6 +40,7 @@ impl Placement {
             pull_secrets: config.pull_secrets.clone(),
             priority_class: config.priority_class.clone(),
             runtime_class: config.runtime_class.clone(),
+            rie_in_image: config.rie_in_image.clone(),
         })
     }
 
@@ -73,10 +77,12 @@ impl Placement {
             "pull-secrets" => self.pull_secrets.extend(words().map(str::to_owned)),
             "priority-class" => self.priority_class = one(),
             "runtime-class" => self.runtime_class = one(),
+            "rie-in-image" => self.rie_in_image = one(),
             _ => {
                 let Some(annotation) = name.strip_prefix("annotation.") else {
                     return Err("there is no such setting; there are node-selector, tolerations, \
-                                annotation.<name>, service-account, pull-secrets, priority-class and runtime-class"
+                                annotation.<name>, service-account, pull-secrets, priority-class, runtime-class and \
+                                rie-in-image"
                         .to_owned());
                 };
                 self.annotations.insert(annotation.to_owned(), value.to_owned());

@@ -30,8 +30,9 @@ pub(crate) const BIN: &str = "bin";
 pub(crate) const TASK: &str = "task";
 pub(crate) const OPT: &str = "opt";
 
-/// The volume that is fetched into.
+/// The volume that is fetched into, and where whoever fetches has it.
 const PARCEL: &str = "parcel";
+const FETCHED: &str = "/var/parcel";
 const FETCH_SCRIPT: &str = include_str!("pod/fetch.sh");
 /// Whom the init container runs as if functions run as whom their image says.
 const FETCHES_AS: (i64, i64) = (993, 990);
@@ -68,6 +69,19 @@ pub(crate) struct Fetch {
     pub(crate) sha256: String,
     /// What is in it: some of [`BIN`], [`TASK`] and [`OPT`].
     pub(crate) folders: Vec<&'static str>,
+}
+
+impl Fetch {
+    /// What tells whoever fetches.
+    fn environment(&self) -> Vec<EnvVar> {
+        let told = [
+            ("HEARTH_RIE_FETCH_URL", &*self.url),
+            ("HEARTH_RIE_FETCH_TOKEN", &self.token),
+            ("HEARTH_RIE_FETCH_SHA256", &self.sha256),
+            ("HEARTH_RIE_FETCH_TO", FETCHED),
+        ];
+        told.map(|(name, value)| variable(name, value)).to_vec()
+    }
 }
 
 /// The image that a function is to run in.
@@ -168,7 +182,10 @@ impl Plan<'_> {
                 ..PodSecurityContext::default()
             }),
             volumes: Some(self.volumes()),
-            init_containers: self.fetch.map(|fetch| vec![self.fetcher(fetch)]),
+            init_containers: self
+                .fetch
+                .filter(|_| !self.fetches_itself())
+                .map(|fetch| vec![self.fetcher(fetch)]),
             containers: vec![self.function()?],
             ..PodSpec::default()
         })
@@ -200,15 +217,14 @@ impl Plan<'_> {
     }
 
     fn fetcher(&self, fetch: &Fetch) -> Container {
-        let told =
-            [("HEARTH_URL", &fetch.url), ("HEARTH_TOKEN", &fetch.token), ("HEARTH_SHA256", &fetch.sha256)];
         let (user, group) = FETCHES_AS;
+        let script = || ["sh", "-c", &literal(FETCH_SCRIPT)].map(str::to_owned).to_vec();
         Container {
             name: FETCH.to_owned(),
             image: Some(self.config.init_image.clone()),
             image_pull_policy: Some(self.pull_policy()),
-            command: Some(["sh", "-c", &literal(FETCH_SCRIPT)].map(str::to_owned).to_vec()),
-            env: Some(told.map(|(name, value)| variable(name, value)).to_vec()),
+            command: self.config.init_shell.then(script),
+            env: Some(fetch.environment()),
             resources: Some(self.resources()),
             security_context: Some(SecurityContext {
                 run_as_user: self.config.user.is_empty().then_some(user),
@@ -216,16 +232,22 @@ impl Plan<'_> {
                 read_only_root_filesystem: Some(true),
                 ..confined()
             }),
-            volume_mounts: Some(vec![mount(PARCEL, "/hearth")]),
+            volume_mounts: Some(vec![mount(PARCEL, FETCHED)]),
             ..Container::default()
         }
+    }
+
+    /// Whether the emulator is in the image, and gets the code before it starts the function.
+    fn fetches_itself(&self) -> bool {
+        self.emulator == Emulator::Hearth && self.placement.rie_in_image.is_some()
     }
 
     /// Command and arguments. Nobody but the node knows an image's own, so that where they are needed, the image's
     /// entry point is left alone: AWS's start an emulator from a fixed place, and find Hearth's there.
     fn command(&self) -> (Vec<String>, Vec<String>) {
         let Self { spec, emulator, .. } = *self;
-        let hearth = [format!("/var/hearth/{}", emulator::NAME)];
+        let carried = self.placement.rie_in_image.clone();
+        let hearth = [carried.unwrap_or_else(|| format!("/var/hearth/{}", emulator::NAME))];
         match (&spec.image, emulator) {
             (None, Emulator::Image) => (Vec::new(), vec![spec.handler.clone()]),
             (Some(own), Emulator::Image) => (own.entry_point.clone(), own.command.clone()),
@@ -251,7 +273,9 @@ impl Plan<'_> {
         let secrets = self.secrets();
         let open = all.iter().filter(|(name, _)| !secrets.contains_key(*name));
         let open = open.map(|(name, value)| variable(name, value));
-        open.chain(secrets.keys().map(|name| self.secret_variable(name))).collect()
+        let to_fetch = self.fetch.filter(|_| self.fetches_itself()).map(Fetch::environment);
+        let secret = secrets.keys().map(|name| self.secret_variable(name));
+        open.chain(secret).chain(to_fetch.into_iter().flatten()).collect()
     }
 
     fn secrets(&self) -> BTreeMap<String, String> {
@@ -316,7 +340,8 @@ impl Plan<'_> {
         let leaves_entry_point = self.spec.image.as_ref().is_some_and(|own| own.entry_point.is_empty());
         let in_place_of_aws = (leaves_entry_point && folders.contains(&BIN))
             .then(|| part(&format!("{BIN}/{}", emulator::NAME), emulator::OF_AWS));
-        [mount("tmp", "/tmp")].into_iter().chain(fetched).chain(in_place_of_aws).collect()
+        let to_fetch = self.fetch.filter(|_| self.fetches_itself()).map(|_| mount(PARCEL, FETCHED));
+        [mount("tmp", "/tmp")].into_iter().chain(fetched).chain(in_place_of_aws).chain(to_fetch).collect()
     }
 
     fn pull_policy(&self) -> String {

@@ -101,6 +101,26 @@ fn an_image_with_an_entry_point_of_its_own_finds_the_emulator_in_the_place_of_th
 }
 
 #[test]
+fn an_emulator_that_is_in_the_image_fetches_the_code_by_itself() {
+    let config = Config { rie_in_image: Some("/usr/local/bin/rie".to_owned()), ..Config::default() };
+    let (pod, _) = made(&spec(), &config, Emulator::Hearth, Some(&fetch(&[TASK])));
+    assert_eq!(pod["spec"].get("initContainers"), None);
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(container["command"], json!(["/usr/local/bin/rie", "/var/runtime/bootstrap"]));
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    let mounts: Vec<_> = mounts
+        .iter()
+        .map(|mount| (mount["mountPath"].as_str().unwrap(), mount["readOnly"] == true))
+        .collect();
+    assert_eq!(mounts, [("/tmp", false), ("/var/task", true), ("/var/parcel", false)]);
+    let told = container["env"].as_array().unwrap().iter().filter(|it| it["name"] == "HEARTH_RIE_FETCH_URL");
+    assert_eq!(told.count(), 1);
+    // One with an emulator of AWS's is given its code by an init container all the same.
+    let (pod, _) = made(&spec(), &config, Emulator::Image, Some(&fetch(&[TASK])));
+    assert_eq!(pod["spec"]["initContainers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn what_needs_nothing_from_the_host_has_no_init_container() {
     let (pod, _) = made(&of_image(&[], &[]), &Config::default(), Emulator::Image, None);
     assert_eq!(pod["spec"].get("initContainers"), None);

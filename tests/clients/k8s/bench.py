@@ -76,7 +76,7 @@ def model_of(pod, parcel):
     """The same pod once more, which needs neither Hearth nor a Secret."""
     keep = ("restartPolicy", "automountServiceAccountToken", "enableServiceLinks", "terminationGracePeriodSeconds", "affinity", "hostAliases", "securityContext", "volumes", "initContainers", "containers")
     spec = {name: copy.deepcopy(pod["spec"][name]) for name in keep}
-    fetched = {"HEARTH_URL": parcel.url, "HEARTH_TOKEN": TOKEN, "HEARTH_SHA256": parcel.sha256}
+    fetched = {"HEARTH_RIE_FETCH_URL": parcel.url, "HEARTH_RIE_FETCH_TOKEN": TOKEN, "HEARTH_RIE_FETCH_SHA256": parcel.sha256}
     secret = {"HEARTH_RIE_TOKEN": TOKEN}
     for container in spec["initContainers"] + spec["containers"]:
         for variable in container["env"]:
@@ -168,7 +168,7 @@ def rounds(host, settings, namespace, tell):
     function.invoke(EVENT)
     pod = namespace.one(function)
     told = {it["name"]: it.get("value") for it in pod["spec"]["initContainers"][0]["env"]}
-    model = model_of(pod, Parcel(told["HEARTH_URL"].split("/")[2].rsplit(":", 1)[0]))
+    model = model_of(pod, Parcel(told["HEARTH_RIE_FETCH_URL"].split("/")[2].rsplit(":", 1)[0]))
     warm = []
     for _ in range(300):
         began = time.monotonic()

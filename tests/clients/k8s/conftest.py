@@ -89,11 +89,11 @@ def host(tmp_path_factory, settings, kubeconfig):
 
 @pytest.fixture
 def host_with(tmp_path_factory, settings, kubeconfig):
-    """Hosts with further settings of `[backends.k8s]`; they end with the test."""
+    """Hosts with further settings of `[backends.k8s]`, or with others; they end with the test."""
     running = []
 
-    def start(more="", env=None):
-        config = f"[backends.k8s]\n{settings}{more}\n"
+    def start(more="", env=None, replaces=None):
+        config = f"[backends.k8s]\n{replaces or settings}{more}\n"
         env = {"KUBECONFIG": str(kubeconfig)} | (env or {})
         host = started(tmp_path_factory, "k8s-with", "--backend", "k8s", config=config, env=env)
         running.append(host)

@@ -1,5 +1,9 @@
 """What `[backends.k8s]` and the tags of functions can say: how pods are reached, where they run, what they may."""
 
+import os
+
+from fixtures import PROVIDED, PYTHON_PATH
+
 ECHO = "def handler(event, context):\n    return event\n"
 
 
@@ -92,6 +96,36 @@ def test_a_function_can_write_nowhere_but_to_tmp_if_its_root_is_read_only(host_w
     [container] = namespace.one(function)["spec"]["containers"]
     # A real server writes quantities in one way.
     assert container["resources"]["limits"]["cpu"] in ("1", "1000m")
+
+
+PYTHON_RUNTIME = """
+import http.client, json, os
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+path = "/2018-06-01/runtime/invocation"
+while True:
+    api.request("GET", f"{path}/next")
+    answer = api.getresponse()
+    event = json.loads(answer.read())
+    result = {
+        "read": open(event["read"]).read(),
+        "writable": os.access("/var/task", os.W_OK),
+        "told": [name for name in os.environ if name.startswith("HEARTH")],
+    }
+    api.request("POST", f"{path}/{answer.headers['Lambda-Runtime-Aws-Request-Id']}/response", body=json.dumps(result))
+    api.getresponse().read()
+"""
+
+
+def test_an_emulator_that_is_in_the_image_fetches_the_code_by_itself(host_with, deploy_to, namespace, double):
+    """The image is this machine's own file system, which has the emulator in it."""
+    rie = os.path.join(os.environ["HEARTH_PLUGIN_PATH"], "rie-x86_64")
+    images = 'images = { "provided.al2023" = "lab.local/machine:1" }\ninit_image = "lab.local/no-such-image:1"'
+    host = host_with(replaces=f'{images}\nrie_in_image = "{rie}"')
+    source = f"#!{PYTHON_PATH}\n{PYTHON_RUNTIME}"
+    function = deploy_to(host)(files={"bootstrap": source, "data": "there"}, Runtime=PROVIDED, Handler="any")
+    result = function.invoke({"read": "data"}).json
+    assert result == {"read": "there", "writable": False, "told": []}
+    assert "initContainers" not in namespace.one(function)["spec"]
 
 
 def test_the_emulator_of_the_image(host_with, deploy_to, namespace):

@@ -1,7 +1,10 @@
 //! The emulator as a program: it stands in front of a bootstrap, in a container or anywhere else. Used as
 //! `aws-lambda-rie` is, it behaves like it; with a token in its environment it is a Hearth instance.
+//!
+//! Where nobody can mount the code, it is fetched first; `rie fetch` does no more than that.
 
 mod console;
+mod fetch;
 mod orphans;
 mod settings;
 
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use hearth_rie::Instance;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::fetch::Order;
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
@@ -26,6 +30,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
+    let order = Order::of(&std::env::vars_os().collect())?;
+    if let Some(order) = &order {
+        order.carry_out()?;
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == "fetch") {
+        let needed = "rie fetch: HEARTH_RIE_FETCH_URL is not set";
+        return order.map(drop).ok_or_else(|| needed.to_owned());
+    }
     let settings = Settings::of_process()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(serve(settings))
