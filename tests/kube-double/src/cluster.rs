@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) faults: Faults,
     pub(crate) tokens: Tokens,
+    /// The certificate that clients of the API trust, as PEM.
+    pub(crate) authority: String,
     /// Calls of the API by `verb resource`.
     pub(crate) calls: BTreeMap<String, u64>,
 }
@@ -42,13 +44,13 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// A cluster of one node and two namespaces.
-    pub(crate) fn new(admin_token: &str, capacity: &Capacity, node_address: &str) -> Self {
+    pub(crate) fn new(admin_token: &str, capacity: &Capacity, node_address: &str, authority: &str) -> Self {
         let mut store = Store::new();
         let now = clock::now();
         let node = new_object(node(capacity, node_address), now);
         store.put(Key::new(&NODES, "", NODE), node);
         for name in ["default", "kube-system"] {
-            add_namespace(&mut store, json!({"metadata": {"name": name}}), now);
+            add_namespace(&mut store, authority, json!({"metadata": {"name": name}}), now);
         }
         for (name, value) in
             [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)]
@@ -60,7 +62,8 @@ impl Cluster {
             store.put(Key::new(&PRIORITY_CLASSES, "", name), new_object(class, now));
         }
         let tokens = Tokens::new(admin_token);
-        let state = State { store, faults: Faults::default(), tokens, calls: BTreeMap::new() };
+        let (faults, calls, authority) = (Faults::default(), BTreeMap::new(), authority.to_owned());
+        let state = State { store, faults, tokens, authority, calls };
         Self { state: Mutex::new(state), changes: watch::Sender::new(0) }
     }
 
@@ -97,7 +100,12 @@ pub(crate) fn new_object(mut object: Value, now: Timestamp) -> Value {
 }
 
 /// A namespace comes with the account and the certificates that pods expect.
-pub(crate) fn add_namespace(store: &mut Store, mut namespace: Value, now: Timestamp) -> Value {
+pub(crate) fn add_namespace(
+    store: &mut Store,
+    authority: &str,
+    mut namespace: Value,
+    now: Timestamp,
+) -> Value {
     let name = namespace["metadata"]["name"].as_str().unwrap_or("").to_owned();
     namespace["apiVersion"] = json!("v1");
     namespace["kind"] = json!("Namespace");
@@ -109,7 +117,7 @@ pub(crate) fn add_namespace(store: &mut Store, mut namespace: Value, now: Timest
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata("default")});
     store.put(Key::new(&SERVICE_ACCOUNTS, &name, "default"), new_object(account, now));
     let certificates = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("kube-root-ca.crt"), "data": {"ca.crt": ""},
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("kube-root-ca.crt"), "data": {"ca.crt": authority},
     });
     store.put(Key::new(&CONFIG_MAPS, &name, "kube-root-ca.crt"), new_object(certificates, now));
     (*namespace).clone()

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +20,11 @@ use crate::kubelet::{
 };
 use crate::scheduler;
 use crate::server::{self, Door};
+use crate::tls::Identity;
 
 const API_PORT: u16 = 6443;
+/// For clients that insist, as those in pods do.
+const TLS_PORT: u16 = 443;
 /// Of a double's folder; its process number follows.
 const PREFIX: &str = "kube-double-";
 /// How long pods may take to go when the double ends: a process has two seconds after SIGTERM.
@@ -57,6 +60,7 @@ pub struct Double {
     cluster: Arc<Cluster>,
     kubelet: Arc<Kubelet>,
     _tasks: JoinSet<io::Result<()>>,
+    _claim: UdpSocket,
     _folder: TempDir,
 }
 
@@ -65,7 +69,10 @@ impl Double {
     pub async fn start(settings: &Settings) -> io::Result<Self> {
         sweep();
         let folder = TempDir::with_prefix(format!("{PREFIX}{}-", std::process::id()))?;
-        let (listener, third) = listen().await?;
+        let (claim, third) = claim().await?;
+        let network = Network::new(third);
+        let address = network.gateway();
+        let listener = server::bind((address, API_PORT).into())?;
         let admin_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let (api_address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
         let token = uuid::Uuid::new_v4().simple().to_string();
@@ -74,8 +81,8 @@ impl Double {
             memory: settings.node_memory.clone(),
             pods: settings.node_pods,
         };
-        let network = Network::new(third);
-        let cluster = Arc::new(Cluster::new(&token, &capacity, &network.gateway().to_string()));
+        let identity = Identity::new(address)?;
+        let cluster = Arc::new(Cluster::new(&token, &capacity, &address.to_string(), &identity.authority));
         let image_folder = folder.path().join("images");
         fs::create_dir(&image_folder)?;
         let images = Images::load(settings.images.as_deref(), &image_folder)?;
@@ -84,7 +91,7 @@ impl Double {
             back_off: settings.back_off,
             eviction: settings.eviction,
             secrets: settings.secrets,
-            api_port: API_PORT,
+            api_port: TLS_PORT,
         };
         let kubelet = Kubelet::new(Arc::clone(&cluster), habits, images, network, folder.path().to_owned());
         let door = Door::new();
@@ -101,14 +108,17 @@ impl Double {
             let admin = admin.clone();
             async move { admin.serve(request).await }
         };
-        tasks.spawn(server::serve(listener, door, serve_api));
-        tasks.spawn(server::serve(admin_listener, Door::new(), serve_admin));
+        let tls_listener = server::bind((address, TLS_PORT).into())?;
+        let tls = Some(identity.acceptor);
+        tasks.spawn(server::serve(tls_listener, tls, Arc::clone(&door), serve_api.clone()));
+        tasks.spawn(server::serve(listener, None, door, serve_api));
+        tasks.spawn(server::serve(admin_listener, None, Door::new(), serve_admin));
         tasks.spawn(forever(scheduler::run(Arc::clone(&cluster))));
         tasks.spawn(forever(controllers::collect_garbage(Arc::clone(&cluster))));
         tasks.spawn(forever(controllers::collect_orphans(Arc::clone(&cluster))));
         tasks.spawn(forever(Arc::clone(&kubelet).run()));
         let (api, admin) = (api_address, admin_address);
-        Ok(Self { api, admin, token, cluster, kubelet, _tasks: tasks, _folder: folder })
+        Ok(Self { api, admin, token, cluster, kubelet, _tasks: tasks, _claim: claim, _folder: folder })
     }
 
     /// Where the API is. Pods reach it there as well.
@@ -166,14 +176,16 @@ async fn forever(task: impl Future<Output = ()>) -> io::Result<()> {
     Ok(())
 }
 
-/// The first range of addresses that no other double has: whoever listens there owns it.
-async fn listen() -> io::Result<(TcpListener, u8)> {
+/// The first range of addresses that no other double has. Whoever holds this socket owns it, also while its API is gone.
+async fn claim() -> io::Result<(UdpSocket, u8)> {
     for third in 1..=254 {
         let address = gateway(third);
         add_machine_address(address).await?;
-        match server::bind((address, API_PORT).into()) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            bound => return Ok((bound?, third)),
+        match UdpSocket::bind((address, API_PORT)) {
+            // Taken; or one that ends has just given the address back.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {}
+            claimed => return Ok((claimed?, third)),
         }
     }
     Err(io::Error::other("254 doubles run on this machine already"))

@@ -23,6 +23,7 @@ mod scheduler;
 mod selector;
 mod server;
 mod store;
+mod tls;
 
 mod double;
 

@@ -63,7 +63,7 @@ async fn forward(upgrade: OnUpgrade, address: Ipv4Addr, ports: Vec<u16>, door: A
     tokio::select! {
         () = relay(socket, address, ports) => {}
         // A tunnel goes with the API, as every connection does.
-        () = door.closed() => {}
+        () = door.wait(true) => {}
     }
 }
 

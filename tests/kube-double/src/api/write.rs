@@ -44,7 +44,7 @@ fn store_new(state: &mut State, call: &Call, mut object: Value, now: Timestamp) 
         return Ok(cluster::new_object(object, now));
     }
     if *call.resource == NAMESPACES {
-        return Ok(cluster::add_namespace(&mut state.store, object, now));
+        return Ok(cluster::add_namespace(&mut state.store, &state.authority, object, now));
     }
     Ok((*state.store.put(key, cluster::new_object(object, now))).clone())
 }

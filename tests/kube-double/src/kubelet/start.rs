@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -265,6 +266,7 @@ impl Worker {
             let mut source = self.volumes().join(text("name"));
             if !text("subPath").is_empty() {
                 source = source.join(text("subPath"));
+                make_part(&source);
             }
             let is_shown = |it: &&Value| it["name"] == mount["name"] && it["emptyDir"].is_null();
             let volumes = self.pod["spec"]["volumes"].as_array();
@@ -277,5 +279,13 @@ impl Worker {
         let target = container["terminationMessagePath"].as_str().unwrap_or("/dev/termination-log");
         mounts.push(Mount { source: log.to_owned(), target: PathBuf::from(target), is_read_only: false });
         mounts
+    }
+}
+
+/// A node makes the part of a volume that is not there yet, for whoever may write to the volume. That it cannot be made
+/// is told when it is mounted.
+fn make_part(path: &Path) {
+    if !path.exists() && fs::create_dir_all(path).is_ok() {
+        drop(fs::set_permissions(path, fs::Permissions::from_mode(0o777)));
     }
 }

@@ -241,12 +241,12 @@ fn a_pod_reaches_the_api_with_the_token_of_its_account() {
     let cluster = Cluster::start();
     let script = "\
         cd /var/run/secrets/kubernetes.io/serviceaccount; python3 - <<'E'
-import os, urllib.error, urllib.request
-server = f\"http://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}\"
+import os, ssl, urllib.error, urllib.request
+server = f\"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}\"
 path = f\"/api/v1/namespaces/{open('namespace').read()}/pods\"
 request = urllib.request.Request(server + path, headers={'Authorization': 'Bearer ' + open('token').read()})
 try:
-    urllib.request.urlopen(request)
+    urllib.request.urlopen(request, context=ssl.create_default_context(cafile='ca.crt'))
 except urllib.error.HTTPError as error:
     print(error.read().decode())
 E";
