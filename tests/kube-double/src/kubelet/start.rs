@@ -226,7 +226,7 @@ impl Worker {
         fs::create_dir_all(&scratch)?;
         let log = self.folder.join(format!("{name}-{}.termination", self.runs));
         fs::write(&log, "")?;
-        fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+        fs::set_permissions(&log, PermissionsExt::from_mode(0o666))?;
         let short = self.uid.get(..8).unwrap_or("");
         let group = Group::new(&format!("{short}-{name}-{}", self.runs), &container["resources"]);
         let (user, own_group) = self.user(container, image);
