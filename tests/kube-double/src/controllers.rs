@@ -18,8 +18,6 @@ use crate::store::Key;
 
 /// The garbage collector is not the fastest.
 const COLLECTION_DELAY: Duration = Duration::from_millis(30);
-/// How long pods of a node that has no object are left alone.
-const ORPHAN_LIMIT: Duration = Duration::from_secs(40);
 
 /// Collects what has lost its owners, empties namespaces that end, and counts for quotas; for ever.
 pub(crate) async fn collect_garbage(cluster: Arc<Cluster>) {
@@ -123,8 +121,8 @@ fn end_namespaces(state: &mut State, now: Timestamp) -> bool {
     did_any
 }
 
-/// Ends the pods of nodes that have no object.
-pub(crate) async fn collect_orphans(cluster: Arc<Cluster>) {
+/// Ends the pods of nodes that have no object, once they had none for so long.
+pub(crate) async fn collect_orphans(cluster: Arc<Cluster>, limit: Duration) {
     let mut changes = cluster.changes();
     loop {
         changes.mark_unchanged();
@@ -135,7 +133,7 @@ pub(crate) async fn collect_orphans(cluster: Arc<Cluster>) {
             }
             continue;
         }
-        tokio::time::sleep(ORPHAN_LIMIT).await;
+        tokio::time::sleep(limit).await;
         cluster.with(|state, now| {
             for key in orphans_among(state, &orphans) {
                 let Some(pod) = state.store.get(&key).cloned() else { continue };

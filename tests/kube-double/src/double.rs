@@ -43,6 +43,8 @@ pub struct Settings {
     pub eviction: Duration,
     /// How long volumes take to follow a secret that changes.
     pub secrets: Duration,
+    /// How long pods of a node without an object are left alone.
+    pub orphans: Duration,
     /// What the node has: quantities, and a number of pods.
     pub node_cpu: String,
     /// As `node_cpu`.
@@ -115,7 +117,7 @@ impl Double {
         tasks.spawn(server::serve(admin_listener, None, Door::new(), serve_admin));
         tasks.spawn(forever(scheduler::run(Arc::clone(&cluster))));
         tasks.spawn(forever(controllers::collect_garbage(Arc::clone(&cluster))));
-        tasks.spawn(forever(controllers::collect_orphans(Arc::clone(&cluster))));
+        tasks.spawn(forever(controllers::collect_orphans(Arc::clone(&cluster), settings.orphans)));
         tasks.spawn(forever(Arc::clone(&kubelet).run()));
         let (api, admin) = (api_address, admin_address);
         Ok(Self { api, admin, token, cluster, kubelet, _tasks: tasks, _claim: claim, _folder: folder })

@@ -37,6 +37,10 @@ struct Arguments {
     #[arg(long, default_value_t = 60_000)]
     secrets_ms: u64,
 
+    /// How long pods of a node without an object are left alone
+    #[arg(long, default_value_t = 40_000)]
+    orphans_ms: u64,
+
     /// What the node has
     #[arg(long, default_value = "8")]
     node_cpu: String,
@@ -81,6 +85,7 @@ async fn serve(arguments: &Arguments) -> io::Result<()> {
         back_off: Duration::from_millis(arguments.back_off_ms),
         eviction: Duration::from_millis(arguments.eviction_ms),
         secrets: Duration::from_millis(arguments.secrets_ms),
+        orphans: Duration::from_millis(arguments.orphans_ms),
         node_cpu: arguments.node_cpu.clone(),
         node_memory: arguments.node_memory.clone(),
         node_pods: arguments.node_pods,

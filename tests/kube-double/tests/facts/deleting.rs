@@ -260,6 +260,26 @@ fn fact_23_pods_of_a_lost_node_terminate_for_ever() {
 }
 
 #[test]
+fn pods_of_a_node_without_an_object_are_collected() {
+    let cluster = Cluster::start_with(&["--orphans-ms", "300"]);
+    let mut watch = Watch::of_pod(&cluster, "a");
+    cluster.make("pods", &with(willing("a"), "/spec/nodeName", json!("no-such-node")));
+    let events = short(&watch.until_deleted());
+    assert_eq!(
+        events,
+        [
+            "ADDED Pending",
+            "MODIFIED Failed DT=T(DeletionByPodGC)",
+            "MODIFIED Failed grace 0",
+            "DELETED Failed grace 0"
+        ]
+    );
+    if let Some(recorded) = recorded_short("02-failures/node-never-existed.watch.ndjson") {
+        assert_eq!(events, recorded, "ours is on the left");
+    }
+}
+
+#[test]
 fn fact_24_deletions_of_other_kinds_answer_a_status_and_of_collections_what_was_there() {
     let cluster = Cluster::start();
     let secret =
