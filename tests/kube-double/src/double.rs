@@ -16,7 +16,7 @@ use crate::api::{Admin, Api, delete_all_pods};
 use crate::cluster::{Capacity, Cluster};
 use crate::controllers;
 use crate::kubelet::{
-    Habits, Images, Kubelet, Network, add_machine_address, gateway, remove_machine_address,
+    Habits, Images, Kubelet, Network, add_machine_address, gateway, open_firewall, remove_machine_address,
 };
 use crate::scheduler;
 use crate::server::{self, Door};
@@ -72,6 +72,7 @@ impl Double {
         sweep();
         let folder = TempDir::with_prefix(format!("{PREFIX}{}-", std::process::id()))?;
         let (claim, third) = claim().await?;
+        open_firewall().await;
         let network = Network::new(third);
         let address = network.gateway();
         let listener = server::bind((address, API_PORT).into())?;

@@ -33,7 +33,9 @@ use self::happening::Happening;
 pub(crate) use self::happening::Happening as PodHappening;
 pub(crate) use self::images::Images;
 pub(crate) use self::journal::{Journal, Line};
-pub(crate) use self::network::{Network, add_machine_address, gateway, remove_machine_address};
+pub(crate) use self::network::{
+    Network, add_machine_address, gateway, open_firewall, remove_machine_address,
+};
 use self::pod::Worker;
 
 /// How the node behaves.

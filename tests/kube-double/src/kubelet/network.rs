@@ -2,6 +2,7 @@
 //! ends the pair is gone, and nothing has to be cleaned up.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -81,6 +82,8 @@ impl Network {
             return Err(io::Error::other("the network namespace could not be made"));
         }
         ip(&format!("link set {link} up\nroute add {address}/32 dev {link} src {gateway}\n")).await?;
+        // What comes out of this link may go to other pods, whatever the machine does otherwise.
+        fs::write(format!("/proc/sys/net/ipv4/conf/{link}/forwarding"), "1")?;
         Ok(Sandbox { address, pid, _pause: pause, network: Arc::clone(self) })
     }
 }
@@ -98,6 +101,21 @@ pub(crate) fn gateway(third: u8) -> Ipv4Addr {
 /// Gives the machine an address; it may have it already.
 pub(crate) async fn add_machine_address(address: Ipv4Addr) -> io::Result<()> {
     ip(&format!("addr replace {address}/32 dev lo\n")).await
+}
+
+/// Lets packets pass between pods where a container engine has seen to it that none do. The rule stays: it is about links
+/// of doubles alone.
+pub(crate) async fn open_firewall() {
+    const RULE: [&str; 7] = ["FORWARD", "-i", "kd+", "-o", "kd+", "-j", "ACCEPT"];
+    let iptables = async |action: &str| {
+        let mut command = Command::new("iptables");
+        command.args(["--wait", action]).args(RULE).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().await.is_ok_and(|status| status.success())
+    };
+    // Without the program there is nothing in the way.
+    if !iptables("--check").await {
+        iptables("--insert").await;
+    }
 }
 
 pub(crate) async fn remove_machine_address(address: Ipv4Addr) -> io::Result<()> {

@@ -260,6 +260,22 @@ E";
 }
 
 #[test]
+fn pods_reach_each_other() {
+    let cluster = Cluster::start();
+    let probe = json!({"tcpSocket": {"port": 8080}, "periodSeconds": 1});
+    let server = pod("server", "cd /dev/shm; echo hello > greeting; exec python3 -m http.server 8080");
+    cluster.make("pods", &with(server, "/spec/containers/0/readinessProbe", probe));
+    let is_ready = |pod: &Value| pod["status"]["containerStatuses"][0]["ready"] == true;
+    let server = cluster.wait_for(&path("pods/server"), "it to be ready", is_ready);
+    let url = format!("http://{}:8080/greeting", server["status"]["podIP"].as_str().unwrap());
+    let ask = format!("import urllib.request; print(urllib.request.urlopen('{url}', timeout=5).read())");
+    let ask = json!(["python3", "-c", ask]);
+    cluster.make("pods", &with(pod("client", ""), "/spec/containers/0/command", ask));
+    cluster.wait_for_phase("client", "Succeeded");
+    wait_for_log(&cluster, "client/log", "b'hello\\n'\n");
+}
+
+#[test]
 fn fact_42_an_annotation_becomes_a_file() {
     let cluster = Cluster::start();
     let field = json!({"fieldPath": "metadata.annotations['order']"});
