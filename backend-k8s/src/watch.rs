@@ -149,12 +149,14 @@ impl Watch {
     /// Removes what an earlier host process of this installation left behind, and what this one could not remove while
     /// the API server was gone.
     pub(crate) async fn reap(&self) -> Result<ReapReport> {
-        let is_in_use = |handle: &str| {
-            let instance = self.instances.get(handle);
-            instance.is_some_and(|instance| instance.phase() != Phase::Ending)
+        let is_looked_after = |pod: &Pod| match self.instances.get(&pod.name_any()) {
+            // Whoever ends it waits for it; an end that the server was not told of is one that failed.
+            Some(instance) if instance.phase() == Phase::Ending => pod.metadata.deletion_timestamp.is_some(),
+            Some(_) => true,
+            None => false,
         };
-        let names = self.list().await?.into_iter().map(|pod| pod.name_any());
-        let removals = names.filter(|name| !is_in_use(name));
+        let listed = self.list().await?;
+        let removals = listed.iter().filter(|pod| !is_looked_after(pod)).map(ResourceExt::name_any);
         let removals = removals.map(async |name| (self.remove(&name, Duration::ZERO).await, name));
         let mut report = ReapReport::default();
         for (removed, name) in join_all(removals).await {

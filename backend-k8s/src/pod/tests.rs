@@ -121,6 +121,16 @@ fn an_emulator_that_is_in_the_image_fetches_the_code_by_itself() {
 }
 
 #[test]
+fn an_init_image_that_knows_what_to_do_is_not_told_by_a_script() {
+    let config =
+        Config { init_shell: false, init_image: "hearth-rie:latest".to_owned(), ..Config::default() };
+    let (pod, _) = made(&spec(), &config, Emulator::Hearth, Some(&fetch(&[BIN, TASK])));
+    let container = &pod["spec"]["initContainers"][0];
+    assert_eq!((container.get("command"), &container["image"]), (None, &json!("hearth-rie:latest")));
+    assert_eq!(container["env"][3], json!({"name": "HEARTH_RIE_FETCH_TO", "value": "/var/parcel"}));
+}
+
+#[test]
 fn what_needs_nothing_from_the_host_has_no_init_container() {
     let (pod, _) = made(&of_image(&[], &[]), &Config::default(), Emulator::Image, None);
     assert_eq!(pod["spec"].get("initContainers"), None);

@@ -6,6 +6,9 @@ import subprocess
 import pytest
 import yaml
 
+from cluster import DEPLOY
+from hearth import Host
+
 
 def last_words(tmp_path, environment, *arguments):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HEARTH_", "KUBE"))}
@@ -46,6 +49,24 @@ def test_rights_that_are_missing_are_one_line(tmp_path, api, namespace, kubeconf
     told = last_words(tmp_path, {"KUBECONFIG": str(tmp_path / "config")})
     assert "hearth may not create pods, list pods, watch pods, delete pods, create secrets in the namespace" in told, told
     assert told.endswith("grant it with the Role in deploy/k8s"), told
+
+
+def test_the_settings_in_deploy_are_accepted(tmp_path, kubeconfig):
+    settings = ["--config", str(DEPLOY / "hearth.toml")]
+    host = Host(tmp_path / "data", *settings, env={"KUBECONFIG": str(kubeconfig)})
+    assert host.admin("health")
+    assert host.stop() == 0
+
+
+def test_the_pod_in_deploy_is_accepted_by_a_restricted_namespace(namespace, kubeconfig):
+    """And by the account that it names, which is there. `kubeconfig` has made it."""
+    deployment = yaml.safe_load((DEPLOY / "deployment.yaml").read_text())
+    template = deployment["spec"]["template"]
+    labels = template["metadata"]["labels"]
+    assert labels == deployment["spec"]["selector"]["matchLabels"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "hearth-template", "labels": labels}, "spec": template["spec"]}
+    made = namespace.api.ask("POST", namespace.path("pods"), pod, dryRun="All", fieldValidation="Strict")
+    assert made["spec"]["serviceAccountName"] == "hearth"
 
 
 @pytest.mark.parametrize(
