@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, NODE, State};
 use crate::deletion::{self, FOREGROUND, Options};
 use crate::faults::LostNode;
 use crate::resource::{NAMESPACES, NODES, PODS, Resource};
-use crate::store::Key;
+use crate::store::{Key, Store};
 
 /// The garbage collector is not the fastest.
 const COLLECTION_DELAY: Duration = Duration::from_millis(30);
@@ -36,54 +36,56 @@ pub(crate) async fn collect_garbage(cluster: Arc<Cluster>) {
 }
 
 fn collect(state: &mut State, now: Timestamp) -> bool {
-    let living: BTreeSet<String> = state
-        .store
-        .everything()
-        .filter_map(|(_, it)| it["metadata"]["uid"].as_str().map(str::to_owned))
-        .collect();
-    let is_orphan = |object: &Value| {
-        object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| {
-            let lives = |it: &Value| it["uid"].as_str().is_some_and(|uid| living.contains(uid));
-            let is_known = |it: &Value| {
-                let text = |field: &str| it[field].as_str().unwrap_or("");
-                Resource::of_kind(text("apiVersion"), text("kind")).is_some()
-            };
-            !owners.is_empty() && owners.iter().all(|it| is_known(it) && !lives(it))
-        })
-    };
-    let ending = |it: &Value| !it["metadata"]["deletionTimestamp"].is_null();
-    let held: Vec<(Key, Arc<Value>)> = state
-        .store
-        .everything()
-        .filter(|(_, it)| {
-            ending(it)
-                && it["metadata"]["finalizers"]
-                    .as_array()
-                    .is_some_and(|it| it.iter().any(|it| it == FOREGROUND))
-        })
-        .map(|(key, it)| (key.clone(), Arc::clone(it)))
-        .collect();
-    let is_held_by = |object: &Value| {
-        held.iter().any(|(_, owner)| deletion::is_owned_by(object, &owner["metadata"]["uid"]))
-    };
-    let doomed: Vec<Key> = state
-        .store
-        .everything()
-        .filter(|(_, it)| !ending(it) && (is_orphan(it) || is_held_by(it)))
-        .map(|(key, _)| key.clone())
-        .collect();
+    let held = held_for_dependents(&state.store);
+    let doomed = doomed(&state.store, &held);
     for key in &doomed {
         // It may have gone in the meantime.
         drop(deletion::delete(&mut state.store, key, &Options::default(), now));
     }
     for (key, owner) in held {
-        let has_dependents =
-            state.store.everything().any(|(_, it)| deletion::is_owned_by(it, &owner["metadata"]["uid"]));
-        if !has_dependents {
+        let is_owned = |it: &Value| deletion::is_owned_by(it, &owner["metadata"]["uid"]);
+        if !state.store.everything().any(|(_, it)| is_owned(it)) {
             release(state, &key, &owner);
         }
     }
     !doomed.is_empty()
+}
+
+fn is_ending(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Owners that end, and go after what they own.
+fn held_for_dependents(store: &Store) -> Vec<(Key, Arc<Value>)> {
+    let is_held = |it: &Value| {
+        let finalizers = it["metadata"]["finalizers"].as_array();
+        is_ending(it) && finalizers.is_some_and(|all| all.iter().any(|it| it == FOREGROUND))
+    };
+    let held = store.everything().filter(|(_, it)| is_held(it));
+    held.map(|(key, it)| (key.clone(), Arc::clone(it))).collect()
+}
+
+/// What has lost all its owners, or has one that waits for it to go.
+fn doomed(store: &Store, held: &[(Key, Arc<Value>)]) -> Vec<Key> {
+    let owned = |it: &Value| it["metadata"]["ownerReferences"].as_array().is_some_and(|it| !it.is_empty());
+    let dependents = store.everything().filter(|(_, it)| owned(it) && !is_ending(it));
+    let dependents: Vec<(&Key, &Value)> = dependents.map(|(key, it)| (key, &**it)).collect();
+    if dependents.is_empty() {
+        return Vec::new();
+    }
+    let living: BTreeSet<&str> =
+        store.everything().filter_map(|(_, it)| it["metadata"]["uid"].as_str()).collect();
+    let has_gone = |owner: &Value| {
+        let text = |field: &str| owner[field].as_str().unwrap_or("");
+        // Of kinds that the double does not know, it does not know either whether they are there.
+        Resource::of_kind(text("apiVersion"), text("kind")).is_some() && !living.contains(text("uid"))
+    };
+    let is_orphan =
+        |it: &Value| it["metadata"]["ownerReferences"].as_array().is_some_and(|all| all.iter().all(has_gone));
+    let is_awaited =
+        |it: &Value| held.iter().any(|(_, owner)| deletion::is_owned_by(it, &owner["metadata"]["uid"]));
+    let doomed = dependents.into_iter().filter(|(_, it)| is_orphan(it) || is_awaited(it));
+    doomed.map(|(key, _)| key.clone()).collect()
 }
 
 /// The finalizer of an owner goes when its dependents have gone.
