@@ -50,7 +50,8 @@ def costs_no_invocation(host, namespace, function, harm):
     function.invoke()
     pod = namespace.one(function)
     harm(pod)
-    wait_until(lambda: name_of(pod) not in [it["handle"] for it in of_host(host, function)], "the host to notice", 5)
+    # Until its node says that it has ended, which is what the host waits for.
+    wait_until(lambda: name_of(pod) not in [it["handle"] for it in of_host(host, function)], "the host to notice", 15)
     wait_until(is_gone(namespace, pod), "the pod to be removed")
     assert function.invoke("next").json == "next"
 
@@ -126,6 +127,7 @@ def test_what_no_node_takes_is_told_with_the_scheduler_s_reason(host_with, deplo
 def test_a_quota_that_is_full_is_told_and_what_ran_runs_on(deploy, namespace, threads):
     function, other = deploy(SLOW, Timeout=60), deploy(SLOW, Timeout=60)
     function.invoke(0)
+    wait_until(lambda: len(namespace.pods()) == 1, "the pods of earlier tests to go")
     quota = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": str(len(namespace.pods()))}}}
     namespace.make({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
     try:
