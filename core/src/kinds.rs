@@ -12,7 +12,9 @@ macro_rules! open_enum {
         pub struct $Name:ident { $($(#[$value_doc:meta])* $VALUE:ident = $number:literal,)* }
     )*) => { $(
         $(#[$doc])*
-        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize,
+        )]
         pub struct $Name(u32);
 
         impl $Name {
@@ -122,7 +124,7 @@ open_enum! {
 }
 
 /// Optional operations that a backend implements.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 pub struct Capabilities(u64);
 
 impl Capabilities {

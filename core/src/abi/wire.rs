@@ -17,14 +17,15 @@ pub trait Wire: Sized {
     fn from_abi(abi: Self::Abi) -> Self;
 }
 
-/// Declares ordinary structs, their `#[repr(C)]` twins and the conversions between them.
+/// Declares ordinary structs, their `#[repr(C)]` twins and the conversions between them. With `serde`, the ordinary
+/// ones also cross from one process to another.
 macro_rules! wire_struct {
     ($(
         $(#[$doc:meta])*
         pub struct $Name:ident / $Abi:ident { $($(#[$field_doc:meta])* pub $field:ident: $Type:ty,)* }
     )*) => { $(
         $(#[$doc])*
-        #[derive(Clone, Default, PartialEq, Eq)]
+        #[derive(Clone, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
         pub struct $Name { $($(#[$field_doc])* pub $field: $Type,)* }
 
         impl std::fmt::Debug for $Name {
