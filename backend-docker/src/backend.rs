@@ -76,6 +76,7 @@ impl Plugin for DockerBackend {
         })?;
         let instances = Arc::new(Instances::default());
         let watch = Watch::new(engine.clone(), host.clone(), instances.clone());
+        watch.adopt().await?;
         let backend = Self {
             images: Images::new(engine.clone(), host.clone(), config.pull),
             delivery: Delivery::new(engine.clone(), host.info().clone(), state.clone(), config.code),

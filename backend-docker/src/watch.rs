@@ -38,6 +38,22 @@ impl Watch {
         Self { engine, host, instances, is_there: watch::Sender::new(true), doubt: Arc::default() }
     }
 
+    /// Takes over what an earlier backend of the same host has launched and what still runs: the process that held it
+    /// may have ended, and the host uses those containers. What else that one left goes with the first sweep.
+    pub(crate) async fn adopt(&self) -> Result<()> {
+        let listed = self.list(labels::filter(labels::EPOCH, &self.host.info().epoch)).await?;
+        for container in listed {
+            let is_paused = container.state == Some(Summary::PAUSED);
+            if is_paused || container.state == Some(Summary::RUNNING) {
+                let instance = self.instances.begin(name(&container));
+                instance.set_paused(is_paused);
+                // It was begun a moment ago: nobody has told of its end.
+                drop(instance.launched());
+            }
+        }
+        Ok(())
+    }
+
     /// Never returns. After each gap in the stream it is looked at what is there.
     pub(crate) async fn run(self) {
         let mut is_known_to_be_gone = false;

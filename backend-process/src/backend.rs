@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use hearth_artifacts::layers;
 use hearth_core::{
-    Backend, BackendError, BackendInfo, CallContext, Capabilities, ErrorKind, EventKind, Host, Instance,
-    InstanceStats, InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, Protocol, ReapReport, Result, State,
-    async_trait,
+    Backend, BackendError, BackendInfo, CallContext, Capabilities, ErrorKind, EventKind, Host, HostInfo,
+    Instance, InstanceStats, InstanceStatus, LaunchSpec, LogStream, Meta, Plugin, Protocol, ReapReport,
+    Result, State, async_trait,
 };
 use hearth_rie::{Admission, Function, Init, InitOutcome, InstanceConfig, LogFormat};
 
@@ -80,13 +80,15 @@ impl ProcessBackend {
         };
         std::fs::create_dir_all(&state).map_err(unusable)?;
         let state = state.canonicalize().map_err(unusable)?;
+        let records = Records::new(&state);
+        clear_away(&records, host.info()).await;
         let bootstraps = Bootstraps::install(&state).map_err(unusable)?;
         let hosts = hosts::write(&state).map_err(unusable)?;
         let may_mount = config.private_tmp && hearth_rie::private_mounts_work(&state, &hosts).await;
         Ok(Self {
             interpreters: Interpreters::new(&config, places),
             bootstraps,
-            records: Records::new(&state),
+            records,
             guard: Arc::new(Guard::start()),
             mounts_tmp: if may_mount { MountsTmp::Yes } else { MountsTmp::No },
             instances: Arc::default(),
@@ -296,11 +298,7 @@ impl Backend for ProcessBackend {
             if !is_left_behind(&record, &info.owner, &info.epoch) {
                 continue;
             }
-            let mut killed = Ok(());
-            for group in &record.groups {
-                killed = killed.and(group.kill().await);
-            }
-            match killed.and_then(|()| self.records.remove(&record.handle)) {
+            match end_record(&self.records, &record).await {
                 Ok(()) => report.removed.push(record.handle),
                 Err(error) => report.failed.push(format!("{}: {error}", record.handle)),
             }
@@ -341,6 +339,25 @@ impl std::fmt::Debug for ProcessBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProcessBackend").field("state", &self.state).finish_non_exhaustive()
     }
+}
+
+/// Removes what an earlier backend of the same host left, which ended with its process: none of it lives on.
+async fn clear_away(records: &Records, info: &HostInfo) {
+    let is_ours = |record: &Record| record.owner == info.owner && record.epoch == info.epoch;
+    for record in records.all().into_iter().filter(is_ours) {
+        if let Err(error) = end_record(records, &record).await {
+            tracing::warn!(handle = record.handle, %error, "what is left of an instance cannot be removed");
+        }
+    }
+}
+
+/// Kills what is left of an instance, and removes what it had on disk.
+async fn end_record(records: &Records, record: &Record) -> io::Result<()> {
+    let mut killed = Ok(());
+    for group in &record.groups {
+        killed = killed.and(group.kill().await);
+    }
+    killed.and_then(|()| records.remove(&record.handle))
 }
 
 /// Of this installation, and of a host process that is no more.

@@ -31,6 +31,7 @@ struct World {
     backend: DockerBackend,
     events: Events,
     spec: LaunchSpec,
+    info: HostInfo,
     _folders: [TempDir; 2],
 }
 
@@ -50,6 +51,11 @@ impl HostSink for Events {
 fn emulator() -> PathBuf {
     let folder = std::env::var_os("HEARTH_PLUGIN_PATH").expect("run this with: cargo xtask test docker");
     PathBuf::from(folder).join("rie-x86_64")
+}
+
+async fn create(info: &HostInfo, events: &Events) -> DockerBackend {
+    let config = Config { rie: Some(emulator()), ..Config::default() };
+    DockerBackend::create(config, Host::new(info.clone(), events.clone())).await.unwrap()
 }
 
 impl World {
@@ -90,9 +96,8 @@ impl World {
             ..LaunchSpec::default()
         };
         let events = Events::default();
-        let config = Config { rie: Some(emulator()), ..Config::default() };
-        let backend = DockerBackend::create(config, Host::new(info, events.clone())).await.unwrap();
-        Self { backend, events, spec, _folders: [state, code] }
+        let backend = create(&info, &events).await;
+        Self { backend, events, spec, info, _folders: [state, code] }
     }
 
     async fn launch(&self) -> Instance {
@@ -181,6 +186,24 @@ async fn a_launch_that_fails_leaves_nothing_and_says_what_the_container_wrote() 
         "{error}"
     );
     assert!(error.contains("AWS_LAMBDA_FUNCTION_TIMEOUT is soon, which is not a number"), "{error}");
+    assert!(world.listed().await.is_empty());
+    world.backend.shutdown(&cx).await.unwrap();
+}
+
+/// A backend in a process of its own may be started again while its host goes on.
+#[tokio::test]
+#[ignore = "needs a container engine: cargo xtask test docker"]
+async fn a_second_backend_of_the_same_host_takes_over_what_the_first_has_launched() {
+    let mut world = World::new("adopted").await;
+    let handle = world.launch().await.handle;
+    world.backend = create(&world.info, &world.events).await;
+    let cx = CallContext::default();
+    // It begins with a sweep.
+    let report = world.backend.reap(&cx).await.unwrap();
+    assert_eq!((report.removed, report.failed), (vec![], vec![]));
+    assert_eq!(world.state(&handle).await, State::RUNNING);
+    assert!(world.backend.stats(&cx, &handle).await.unwrap().memory_bytes > 0);
+    world.end(&handle).await;
     assert!(world.listed().await.is_empty());
     world.backend.shutdown(&cx).await.unwrap();
 }
