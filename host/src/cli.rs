@@ -17,7 +17,7 @@ use comfy_table::{Table, presets};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Environment, Flags, HostConfig, ProcessEnvironment};
-use crate::plugin::{self, SearchPath};
+use crate::plugin::{self, Program, SearchPath};
 use crate::serve;
 use crate::simulate::{self, Simulate};
 
@@ -98,7 +98,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Some(Command::Instances { json }) => instances(&cli.flags, *json),
         Some(Command::Api) => Ok(api()),
         Some(Command::Logs(wanted)) => logs(&cli.flags, wanted),
-        Some(Command::Backend(command)) => command.clone().run(&search),
+        Some(Command::Backend(command)) => command.clone().run(cli, &search),
         Some(Command::Simulate(flags)) => simulate::run(flags),
         None => serve(cli, search),
     };
@@ -116,15 +116,15 @@ pub fn run(cli: &Cli) -> ExitCode {
 #[expect(clippy::print_stdout, reason = "this is what the command prints")]
 fn serve(cli: &Cli, search: SearchPath) -> Result<ExitCode, String> {
     let config = HostConfig::load(&cli.flags, &ProcessEnvironment).map_err(|error| error.to_string())?;
-    start_logging(&cli.log, cli.log_format)?;
+    cli.start_logging()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("hearth")
         .build()
         .map_err(|error| format!("cannot start worker threads: {error}"))?;
     let search = SearchPath { plugin_dirs: config.plugin_dirs.clone(), ..search };
-    let report =
-        runtime.block_on(serve::serve(config, search, cli.log.clone())).map_err(|error| error.to_string())?;
+    let report = runtime.block_on(serve::serve(config, search, cli.log.clone(), cli.again(&cli.log)));
+    let report = report.map_err(|error| error.to_string())?;
     println!("hearth stopped: {report}");
     Ok(if report.left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -154,20 +154,30 @@ fn asking() -> Result<tokio::runtime::Runtime, String> {
     runtime.map_err(|error| format!("cannot start: {error}"))
 }
 
-fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|error| format!("--log `{filter}` is no filter: {error}"))?;
-    // The plugin filters its own records, by the same words; what it sends on is wanted.
-    let filter = filter.add_directive("backend=trace".parse().map_err(|error| format!("{error}"))?);
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => subscriber.with_target(false).compact().init(),
-        LogFormat::Json => subscriber.json().init(),
+impl Cli {
+    fn start_logging(&self) -> Result<(), String> {
+        let filter = EnvFilter::try_new(&self.log)
+            .map_err(|error| format!("--log `{}` is no filter: {error}", self.log))?;
+        // The plugin filters its own records, by the same words; what it sends on is wanted.
+        let filter = filter.add_directive("backend=trace".parse().map_err(|error| format!("{error}"))?);
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal());
+        match self.log_format {
+            LogFormat::Text => subscriber.with_target(false).compact().init(),
+            LogFormat::Json => subscriber.json().init(),
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// This program as the home of a backend. It writes its log to where this one writes, so that a backend's last words
+    /// are not lost with its process.
+    fn again(&self, log: &str) -> Program {
+        let format = self.log_format.to_possible_value().map(|value| value.get_name().to_owned());
+        let args = ["--log", log, "--log-format", &format.unwrap_or_default(), "backend", "host"];
+        Program::this(args.map(str::to_owned))
+    }
 }
 
 fn search_path(flags: &Flags) -> SearchPath {

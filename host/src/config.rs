@@ -59,6 +59,8 @@ pub struct HostConfig {
     pub backend_config: String,
     /// SHA-256 that the backend's file must have, in hexadecimal.
     pub backend_sha256: Option<String>,
+    /// Whether the backend runs in a process of its own.
+    pub isolate_backend: bool,
     /// How long functions' logs are kept; nothing if they are not.
     pub keep_logs: Option<Duration>,
     /// Where everything that the pool is told is written down, if anywhere.
@@ -95,6 +97,10 @@ pub struct Flags {
     /// Serve only requests that are signed with a key of this file, which is like ~/.aws/credentials
     #[arg(long = "credentials", env = "HEARTH_CREDENTIALS", value_name = "FILE", global = true)]
     pub credentials: Option<PathBuf>,
+
+    /// Run the backend in a process of its own, so that whatever ends it costs only the backend
+    #[arg(long, env = "HEARTH_ISOLATE_BACKEND")]
+    pub isolate_backend: bool,
 
     /// Write down everything that the pool is told, for `hearth simulate --replay FILE`
     #[arg(long, env = "HEARTH_RECORD", value_name = "FILE")]
@@ -139,6 +145,7 @@ struct File {
     terminate_grace_seconds: Option<f64>,
     function_env: BTreeMap<String, String>,
     backend_sha256: Option<String>,
+    isolate_backend: bool,
     record: Option<PathBuf>,
     pool: PoolSection,
     events: EventsSection,
@@ -227,6 +234,7 @@ impl HostConfig {
             function_env: file.function_env,
             backend_config: backend_config(&backend, &file.backends)?,
             backend_sha256: file.backend_sha256,
+            isolate_backend: flags.isolate_backend || file.isolate_backend,
             record: flags.record.clone().or(file.record),
             pool: file.pool.into_config()?,
             backend,

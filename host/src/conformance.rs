@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use hearth_core::{BackendError, Capabilities};
 
+use crate::plugin::Program;
+
 pub use self::function::Function;
 pub use self::orphans::hold;
 pub use self::report::Report;
@@ -32,6 +34,8 @@ pub struct Options {
     pub function: Function,
     /// How long launches and terminations are repeated to see whether anything grows; zero leaves that out.
     pub soak: Duration,
+    /// The program that is to hold the backend in a process of its own; nothing: it runs in this one.
+    pub isolate: Option<Program>,
 }
 
 /// One promise of the interface.

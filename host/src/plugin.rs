@@ -6,6 +6,7 @@
 //! as it was. A library is never unloaded: its threads may still be running.
 
 mod error;
+mod isolated;
 mod list;
 mod open;
 mod search;
@@ -14,15 +15,17 @@ mod vet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearth_core::foreign::Descriptor;
+use hearth_core::foreign::{Descriptor, ForeignBackend};
 use hearth_core::{Backend, BackendInfo, HostInfo, HostSink};
+use serde::{Deserialize, Serialize};
 
 pub use self::error::{LoadError, Problem};
+pub use self::isolated::{Program, hold};
 pub use self::list::{Found, list};
 pub use self::search::{SearchError, SearchPath, search};
 
 /// How a backend is to be loaded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct LoadOptions {
     /// The backend's section of the configuration, as JSON; empty for its defaults.
     pub config_json: String,
@@ -34,6 +37,9 @@ pub struct LoadOptions {
     pub log_filter: String,
     /// SHA-256 that the file must have, in hexadecimal.
     pub sha256: Option<String>,
+    /// The program that is to hold the backend in a process of its own; nothing: it runs in this one.
+    #[serde(skip)]
+    pub isolate: Option<Program>,
 }
 
 /// A backend that is ready to be used.
@@ -54,12 +60,26 @@ pub struct Loaded {
 pub async fn load(path: &Path, options: LoadOptions, sink: Arc<dyn HostSink>) -> Result<Loaded, LoadError> {
     let at = |problem| LoadError::new(path, problem);
     let descriptor = vet::vet(path, options.sha256.as_deref()).map_err(at)?;
-    let module = open::open(path, &descriptor, &options.log_filter).map_err(at)?;
-    let created = module.create(&options.config_json, options.host_info, sink).await;
-    let backend = created.map_err(|error| at(Problem::Create(error)))?;
+    let backend: Arc<dyn Backend> = match options.isolate.clone() {
+        Some(program) => Arc::new(isolated::start(program, path, options, sink).await.map_err(at)?),
+        None => Arc::new(create(path, &descriptor, options, sink).await.map_err(at)?),
+    };
     let info = backend.info();
+    Ok(Loaded { backend, info, descriptor, path: path.to_owned() })
+}
+
+/// Creates the backend in this process.
+async fn create(
+    path: &Path,
+    descriptor: &Descriptor,
+    options: LoadOptions,
+    sink: Arc<dyn HostSink>,
+) -> Result<ForeignBackend, Problem> {
+    let module = open::open(path, descriptor, &options.log_filter)?;
+    let created = module.create(&options.config_json, options.host_info, sink).await;
+    let backend = created.map_err(Problem::Create)?;
     tracing::info!(backend = %descriptor, path = %path.display(), "backend loaded");
-    Ok(Loaded { backend: Arc::new(backend), info, descriptor, path: path.to_owned() })
+    Ok(backend)
 }
 
 /// What the file at `path` says of itself. Runs none of its code, and does not say whether it fits this host.

@@ -22,7 +22,7 @@ use crate::event_sources;
 use crate::function_logs::{CloudWatch, FunctionLogs};
 use crate::invoke::Invoker;
 use crate::metrics::Metrics;
-use crate::plugin::{self, LoadOptions, SearchPath};
+use crate::plugin::{self, LoadOptions, Program, SearchPath};
 use crate::server::Server;
 
 /// How often the backend is asked to remove what an earlier run left behind.
@@ -102,11 +102,13 @@ impl StartError {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then ends everything that it began. A second signal cuts the grace short.
+/// Serves until SIGTERM or SIGINT, then ends everything that it began. A second signal cuts the grace short. `program`
+/// holds the backend if that is to have a process of its own.
 pub async fn serve(
     config: HostConfig,
     search: SearchPath,
     log_filter: String,
+    program: Program,
 ) -> Result<ShutDown, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let aws = Aws::new(config.aws.clone())?;
@@ -116,7 +118,9 @@ pub async fn serve(
     let metrics = Arc::new(Metrics::new());
 
     let sink = Arc::new(EventSink::default());
-    let loaded = load(&config, &data_dir, &search, log_filter, Arc::clone(&sink)).await?;
+    let program = config.isolate_backend.then_some(program);
+    let options = LoadOptions { log_filter, isolate: program, ..load_options(&config, &data_dir) };
+    let loaded = load(&config, &data_dir, &search, options, Arc::clone(&sink)).await?;
     let logs = function_logs(&config, &data_dir, &aws);
     let settings = driver_settings(&config, logs.clone());
     let backend = Arc::clone(&loaded.backend);
@@ -235,27 +239,29 @@ async fn load(
     config: &HostConfig,
     data_dir: &DataDir,
     search: &SearchPath,
-    log_filter: String,
+    mut options: LoadOptions,
     sink: Arc<EventSink>,
 ) -> Result<plugin::Loaded, StartError> {
     let path = plugin::search(&config.backend, search)?;
     let state_dir = data_dir.backend_dir(&plugin::describe(&path)?.name)?;
+    options.host_info.state_dir = state_dir.display().to_string();
+    Ok(plugin::load(&path, options, sink).await?)
+}
+
+/// All but what depends on the backend that is found.
+fn load_options(config: &HostConfig, data_dir: &DataDir) -> LoadOptions {
     let host_info = HostInfo {
         owner: data_dir.owner().to_owned(),
         epoch: Uuid::new_v4().simple().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        artifacts_url: None,
-        artifacts_token: None,
-        state_dir: state_dir.display().to_string(),
-        meta: Meta::new(),
+        ..HostInfo::default()
     };
-    let options = LoadOptions {
+    LoadOptions {
         config_json: config.backend_config.clone(),
         host_info,
-        log_filter,
         sha256: config.backend_sha256.clone(),
-    };
-    Ok(plugin::load(&path, options, sink).await?)
+        ..LoadOptions::default()
+    }
 }
 
 fn context() -> CallContext {

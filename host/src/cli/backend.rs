@@ -13,7 +13,10 @@ use crate::config;
 use crate::conformance::{self, Function, Options};
 use crate::plugin::{self, SearchPath};
 
-use super::template;
+use super::{Cli, template};
+
+/// What is logged by a backend's process while it is checked, beside what the backend itself says.
+const QUIET: &str = "error";
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
@@ -29,6 +32,9 @@ pub(super) enum Command {
         /// Seconds for which instances are launched and ended to see whether anything grows
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         soak: u64,
+        /// Run it in a process of its own, as `hearth --isolate-backend` does
+        #[arg(long)]
+        isolate: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -51,7 +57,12 @@ pub(super) enum Command {
         config_json: String,
         #[command(flatten)]
         function: Runs,
+        #[arg(long)]
+        isolate: bool,
     },
+    /// Hold a backend for the hearth at the other end of standard input (a part of `--isolate-backend`)
+    #[command(hide = true)]
+    Host { library: PathBuf },
 }
 
 /// What the instances run while a backend is checked.
@@ -72,22 +83,27 @@ impl Runs {
 }
 
 impl Command {
-    pub(super) fn run(self, search: &SearchPath) -> Result<ExitCode, String> {
+    pub(super) fn run(self, cli: &Cli, search: &SearchPath) -> Result<ExitCode, String> {
         match self {
-            Self::Check { backend, config, function, soak, json } => {
+            Self::Check { backend, config, function, soak, isolate, json } => {
                 let library = plugin::search(&backend, search).map_err(|error| error.to_string())?;
                 let config_json = match config {
                     Some(file) => section(&file, &library)?,
                     None => String::new(),
                 };
-                let soak = Duration::from_secs(soak);
-                check(&Options { library, config_json, function: function.function(), soak }, json)
+                let (function, soak) = (function.function(), Duration::from_secs(soak));
+                let isolate = isolate.then(|| cli.again(QUIET));
+                check(&Options { library, config_json, function, soak, isolate }, json)
             }
             Self::New { name, path } => new(&name, path),
-            Self::Hold { library, folder, owner, config_json, function } => {
-                let function = function.function();
-                let options = Options { library, config_json, function, soak: Duration::ZERO };
+            Self::Hold { library, folder, owner, config_json, function, isolate } => {
+                let (function, isolate) = (function.function(), isolate.then(|| cli.again(QUIET)));
+                let options = Options { library, config_json, function, soak: Duration::ZERO, isolate };
                 hold(&options, &folder, &owner)
+            }
+            Self::Host { library } => {
+                cli.start_logging()?;
+                host(&library)
             }
         }
     }
@@ -120,6 +136,14 @@ fn hold(options: &Options, folder: &Path, owner: &str) -> Result<ExitCode, Strin
         std::io::stdout().flush().map_err(|error| error.to_string())?;
         std::future::pending().await
     })
+}
+
+/// One thread is enough: it waits for the backend's own threads.
+fn host(library: &Path) -> Result<ExitCode, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(plugin::hold(library)).map_err(|error| format!("cannot hold a backend: {error}"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

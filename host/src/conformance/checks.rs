@@ -109,6 +109,7 @@ async fn load_with(subject: &Subject, config_json: &str) -> Result<(), Problem> 
         host_info,
         log_filter: "error".to_owned(),
         sha256: None,
+        isolate: subject.options.isolate.clone(),
     };
     let loaded = plugin::load(&subject.options.library, options, std::sync::Arc::new(Deaf)).await;
     let loaded = loaded.map_err(|error| error.problem)?;

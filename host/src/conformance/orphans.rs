@@ -55,7 +55,7 @@ pub(super) async fn orphans_of_a_killed_host_are_reaped(subject: &Subject) -> Re
 /// Starts a host of this owner in a process of its own, and kills it once it has launched an instance.
 fn killed_host(subject: &Subject, owner: &str) -> Result<Held, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    let Options { library, config_json, function, .. } = &subject.options;
+    let Options { library, config_json, function, isolate, .. } = &subject.options;
     let mut command = Command::new(program);
     command.args(["backend", "hold"]).arg(library).arg(subject.folder()).args([
         owner,
@@ -66,6 +66,9 @@ fn killed_host(subject: &Subject, owner: &str) -> Result<Held, String> {
         Function::Runtime(runtime) => command.args(["--runtime", runtime]),
         Function::Image(uri) => command.args(["--image", uri]),
     };
+    if isolate.is_some() {
+        command.arg("--isolate");
+    }
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut host = Killed(child.map_err(|error| format!("cannot start a host to kill: {error}"))?);
     host.held()

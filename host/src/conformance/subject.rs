@@ -98,6 +98,7 @@ impl Subject {
             host_info: host.clone(),
             log_filter: "warn".to_owned(),
             sha256: None,
+            isolate: options.isolate.clone(),
         };
         let loaded = plugin::load(&options.library, load, told.clone()).await;
         let loaded = loaded.map_err(|error| error.to_string())?;

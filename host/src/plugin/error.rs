@@ -90,6 +90,9 @@ pub enum Problem {
     /// It means something else by the interface's types.
     #[error("it does not fit this host: {0}; build it with the hearth-core of this host")]
     Link(#[from] LinkError),
+    /// The process that was to hold it has no backend; why.
+    #[error("{0}")]
+    Isolated(String),
     /// It was loaded, but its constructor failed.
     #[error("the backend cannot start: {0}")]
     Create(BackendError),
