@@ -42,6 +42,15 @@ fn the_mock_conforms_as_far_as_it_can() {
 }
 
 #[test]
+fn they_conform_in_a_process_of_their_own_too() {
+    for (backend, most) in [("process", 20), ("mock", 17)] {
+        let (failed, passed) = unmet(&[backend, "--isolate"]);
+        assert_eq!(failed, Vec::<String>::new());
+        assert!(passed >= most, "{backend}: {passed}");
+    }
+}
+
+#[test]
 fn a_new_project_builds_and_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("project");

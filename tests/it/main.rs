@@ -5,6 +5,7 @@ mod backends;
 mod cli;
 mod durability;
 mod faults;
+mod isolation;
 mod metrics;
 mod plugins;
 mod recording;

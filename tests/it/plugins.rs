@@ -1,6 +1,6 @@
 //! The host's loader and everything that can be wrong with a plugin.
 
-mod corpus;
+pub(crate) mod corpus;
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, Permissions};
@@ -34,6 +34,7 @@ async fn load_with(path: &Path, config: &str, sha256: Option<&str>) -> Result<Lo
         host_info: HostInfo::default(),
         log_filter: "info".to_owned(),
         sha256: sha256.map(str::to_owned),
+        isolate: None,
     };
     plugin::load(path, options, Arc::new(Told::default())).await
 }

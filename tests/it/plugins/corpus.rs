@@ -17,12 +17,12 @@ pub(super) const PANIC_STRATEGY: usize = 24;
 static BUILT: LazyLock<PathBuf> = LazyLock::new(build);
 
 /// The library of a package of the corpus.
-pub(super) fn library(name: &str) -> PathBuf {
+pub(crate) fn library(name: &str) -> PathBuf {
     BUILT.join(format!("libplugin_{}.so", name.replace('-', "_")))
 }
 
 /// The program of a package of the corpus.
-pub(super) fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     BUILT.join(name)
 }
 
