@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each measured here and now.
 
+mod backend;
 mod docker;
 mod k8s;
 mod pool;
@@ -35,6 +36,8 @@ enum What {
     Invoke,
     /// Decisions of the pool and of its driver, and a day of them in virtual time
     Pool,
+    /// Loading and calling a backend, in the host's process and in one of its own
+    Backend,
     /// The runtime interface emulator, against AWS's own
     Rie,
     /// Containers through hearth, against the floor of the engine and against AWS's emulator
@@ -48,6 +51,7 @@ impl Bench {
         match self.what {
             What::Invoke => self.invoke(),
             What::Pool => pool::run(self.json, self.traces.as_deref()),
+            What::Backend => backend::run(),
             What::Rie => rie::run(self.json),
             What::Docker => docker::run(self.json),
             What::K8s => k8s::run(self.json),
