@@ -11,22 +11,19 @@ use hearth_core::{
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::config::{CallAct, Config, InvocationAct, LaunchAct};
+use crate::acts::{CallAct, End, LaunchAct};
+use crate::config::Config;
+use crate::control::Control;
 use crate::endpoint;
 use crate::instance::{Instance, Phase};
 use crate::log;
-use crate::script::Script;
+use crate::script::{Cue, Script};
 
 /// The scripted backend.
 #[derive(Debug)]
 pub struct Mock {
     shared: Arc<Shared>,
-    prepare_delay: Duration,
-    launch_delay: Duration,
-    preparations: Script<CallAct>,
-    launches: Script<LaunchAct>,
-    terminations: Script<CallAct>,
-    check_token: bool,
+    control: Control,
 }
 
 /// What the endpoints need as well.
@@ -34,8 +31,7 @@ pub struct Mock {
 pub(crate) struct Shared {
     host: Host,
     instances: Mutex<BTreeMap<String, Arc<Instance>>>,
-    pub(crate) answer_delay: Duration,
-    pub(crate) invocations: Script<InvocationAct>,
+    script: Mutex<Arc<Script>>,
 }
 
 impl Plugin for Mock {
@@ -51,53 +47,52 @@ impl Plugin for Mock {
         .with(Capabilities::SHUTDOWN);
 
     async fn create(config: Config, host: Host) -> Result<Self> {
+        let config = config.load()?;
         let shared = Shared {
             host,
             instances: Mutex::default(),
-            answer_delay: Duration::from_millis(config.answer_delay_ms),
-            invocations: Script::new(config.invocations),
+            script: Mutex::new(Arc::new(Script::new(config.clone()))),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-            prepare_delay: Duration::from_millis(config.prepare_delay_ms),
-            launch_delay: Duration::from_millis(config.launch_delay_ms),
-            preparations: Script::new(config.preparations),
-            launches: Script::new(config.launches),
-            terminations: Script::new(config.terminations),
-            check_token: config.check_token,
-        })
+        let shared = Arc::new(shared);
+        let control = Control::start(config, Arc::clone(&shared)).await?;
+        Ok(Self { shared, control })
     }
 }
 
 #[async_trait]
 impl Backend for Mock {
     fn info(&self) -> BackendInfo {
-        BackendInfo::new("mock", env!("CARGO_PKG_VERSION"), Self::CAPABILITIES)
+        let info = BackendInfo::new("mock", env!("CARGO_PKG_VERSION"), Self::CAPABILITIES);
+        BackendInfo { meta: self.control.meta(), ..info }
     }
 
     async fn prepare(&self, _cx: &CallContext, spec: &LaunchSpec) -> Result<()> {
-        sleep_unless_zero(self.prepare_delay).await;
-        perform(self.preparations.next(&spec.function)).await
+        let script = self.shared.script();
+        let mut cue = script.preparations.next(&spec.function);
+        sleep_unless_zero(script.config.prepare_delay_ms.choose(&mut cue.chance)).await;
+        perform(cue).await
     }
 
     async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> Result<Launched> {
-        sleep_unless_zero(self.launch_delay).await;
-        let exit_after = match self.launches.next(&spec.function) {
+        let script = self.shared.script();
+        let Cue { act, mut chance } = script.launches.next(&spec.function);
+        sleep_unless_zero(script.config.launch_delay_ms.choose(&mut chance)).await;
+        let end = match act {
             None => None,
             Some(LaunchAct::Delay { ms }) => {
-                sleep(Duration::from_millis(*ms)).await;
+                sleep(ms.choose(&mut chance)).await;
                 None
             }
             Some(LaunchAct::Fail(failure)) => return Err(failure.into()),
             Some(LaunchAct::Hang) => std::future::pending().await,
-            Some(LaunchAct::Exit { after_ms }) => Some(Duration::from_millis(*after_ms)),
+            Some(LaunchAct::Exit(end)) => Some(end.clone()),
         };
-        let launched = self.start(spec).await?;
-        if let Some(after) = exit_after {
+        let launched = self.start(spec, script.config.check_token).await?;
+        if let Some(end) = end {
             let (shared, handle) = (Arc::clone(&self.shared), launched.handle.clone());
             tokio::spawn(async move {
-                sleep(after).await;
-                shared.exited(&handle, "the script says so");
+                sleep(end.after_ms.choose(&mut chance)).await;
+                shared.end(&handle, &end);
             });
         }
         Ok(launched)
@@ -105,7 +100,7 @@ impl Backend for Mock {
 
     async fn terminate(&self, _cx: &CallContext, handle: &str, grace_ms: u64) -> Result<()> {
         let Some(instance) = self.shared.instances().get(handle).cloned() else { return Ok(()) };
-        perform(self.terminations.next(&instance.function)).await?;
+        perform(self.shared.script().terminations.next(&instance.function)).await?;
         instance.enter(Phase::Ending);
         instance.finish(Duration::from_millis(grace_ms)).await;
         self.shared.remove(handle);
@@ -148,16 +143,17 @@ impl Backend for Mock {
         for handle in handles {
             self.shared.remove(&handle);
         }
+        self.control.stop();
         Ok(())
     }
 }
 
 impl Mock {
-    async fn start(&self, spec: &LaunchSpec) -> Result<Launched> {
+    async fn start(&self, spec: &LaunchSpec, check_token: bool) -> Result<Launched> {
         let no_port = |error| BackendError::internal("no port for an instance").caused_by(&error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
-        let instance = Arc::new(Instance::new(spec, self.check_token));
+        let instance = Arc::new(Instance::new(spec, check_token));
         self.shared.instances().insert(instance.handle.clone(), Arc::clone(&instance));
         tokio::spawn(endpoint::serve(listener, Arc::clone(&instance), Arc::clone(&self.shared)));
         tracing::debug!(handle = instance.handle, %address, "instance launched");
@@ -184,7 +180,17 @@ impl Mock {
 }
 
 impl Shared {
-    /// An instance ended by itself: whoever talks to it loses the connection, and the host is told.
+    /// The script that is being followed. An operation asks once, and keeps to it.
+    pub(crate) fn script(&self) -> Arc<Script> {
+        Arc::clone(&self.script.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Follows another script, from its beginning.
+    pub(crate) fn follow(&self, config: Config) {
+        *self.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Script::new(config));
+    }
+
+    /// An instance crashed: whoever talks to it loses the connection, and the host is told.
     pub(crate) fn exited(&self, handle: &str, reason: &str) {
         if self.remove(handle) {
             tracing::debug!(handle, reason, "instance exited");
@@ -192,8 +198,24 @@ impl Shared {
         }
     }
 
+    /// An instance ends in the way that the script says. Answers whether there was one.
+    pub(crate) fn end(&self, handle: &str, end: &End) -> bool {
+        let ended = self.remove(handle);
+        if ended {
+            self.tell(handle, end);
+        }
+        ended
+    }
+
+    /// Tells the host how an instance ended.
+    pub(crate) fn tell(&self, handle: &str, end: &End) {
+        let (kind, meta) = end.event();
+        tracing::debug!(handle, ?kind, "instance ended");
+        self.host.emit(kind, handle, meta);
+    }
+
     /// Closes an instance's endpoint and forgets it. Answers whether there was one.
-    fn remove(&self, handle: &str) -> bool {
+    pub(crate) fn remove(&self, handle: &str) -> bool {
         let removed = self.instances().remove(handle);
         if let Some(instance) = &removed {
             instance.enter(Phase::Gone);
@@ -211,11 +233,11 @@ impl Shared {
     }
 }
 
-async fn perform(act: Option<&CallAct>) -> Result<()> {
+async fn perform(Cue { act, mut chance }: Cue<'_, CallAct>) -> Result<()> {
     match act {
         None => Ok(()),
         Some(CallAct::Delay { ms }) => {
-            sleep(Duration::from_millis(*ms)).await;
+            sleep(ms.choose(&mut chance)).await;
             Ok(())
         }
         Some(CallAct::Fail(failure)) => Err(failure.into()),

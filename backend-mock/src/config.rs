@@ -1,18 +1,28 @@
-//! What the user writes: delays, and what goes wrong when.
+//! What the user writes: settings, and the script.
 
-use hearth_core::{BackendError, ErrorKind};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use hearth_core::{BackendError, Result};
 use serde::{Deserialize, Serialize};
 
-/// Configuration of the mock backend.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+use crate::acts::{CallAct, InvocationAct, LaunchAct, Lines, Span};
+
+/// Configuration of the mock backend, which is its script as well.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// A TOML file that has all of this. Nothing else is set beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<PathBuf>,
+    /// What chance depends on: with the same seed, the same operations come to the same.
+    pub seed: u64,
     /// How long the preparation of each deploy takes.
-    pub prepare_delay_ms: u64,
+    pub prepare_delay_ms: Span,
     /// How long each launch takes.
-    pub launch_delay_ms: u64,
+    pub launch_delay_ms: Span,
     /// How long each invocation takes.
-    pub answer_delay_ms: u64,
+    pub answer_delay_ms: Span,
     /// Whether an invocation without the instance's token is refused. Without the check, anything that can
     /// reach the port can measure an instance by itself.
     pub check_token: bool,
@@ -22,162 +32,102 @@ pub struct Config {
     pub launches: Vec<Rule<LaunchAct>>,
     /// Invocations that go another way.
     pub invocations: Vec<Rule<InvocationAct>>,
+    /// What the function writes in its invocations.
+    pub logs: Vec<Rule<Lines>>,
     /// Terminations that go another way.
     pub terminations: Vec<Rule<CallAct>>,
 }
 
-/// Something that happens at the n-th operation, and at those that follow it if it says so. Where several rules
-/// fit, the first one counts.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// Something that happens at some operations. Where several rules fit, the first one counts.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule<Act> {
-    /// The first operation that it concerns: 1 is the first of all.
-    pub nth: u64,
-    /// How many it concerns, one after the other; 0 means all that follow.
-    #[serde(default = "once")]
-    pub times: u64,
-    /// The function whose operations are counted; without it, those of all functions are.
+    /// The functions whose operations are counted: a name, or how names begin with a `*` behind it. Without it,
+    /// those of all functions are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// The first operation that it concerns: 1 is the first of all. Without it, it is the one that `every` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<NonZeroU64>,
+    /// From one that it concerns to the next: 2 is every other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<NonZeroU64>,
+    /// How many it concerns; 0 means all that follow. Without it, one if only `nth` is given, and all otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// How likely each of them is to be concerned after all. Whether it is, depends on nothing but the seed, the
+    /// rule's place in the script and the operation's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<Probability>,
     /// What happens.
     #[serde(rename = "do")]
     pub act: Act,
 }
 
-/// What a launch does.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum LaunchAct {
-    /// It takes this much longer.
-    Delay {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// It fails.
-    Fail(Failure),
-    /// It never ends.
-    Hang,
-    /// It succeeds, and the instance ends by itself a while later.
-    Exit {
-        /// Milliseconds after the launch.
-        after_ms: u64,
-    },
-}
+/// From 0, never, to 1, always.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Probability(f64);
 
-/// What an invocation does.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum InvocationAct {
-    /// It takes this much longer; the function's timeout ends it as it would in an emulator.
-    Delay {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// The function fails.
-    FunctionError {
-        /// `errorType` of the answer.
-        r#type: String,
-        /// `errorMessage` of the answer.
-        message: String,
-    },
-    /// The function answers this in place of its event.
-    Answer {
-        /// The body, as it is.
-        body: String,
-    },
-    /// The instance ends: the connection is closed without an answer, and the host is told.
-    Crash,
-    /// It is never answered, and no timeout ends it: the emulator itself is stuck.
-    Hang,
-    /// The endpoint answers with another status.
-    Status {
-        /// HTTP status code.
-        code: u16,
-        /// The body.
-        #[serde(default)]
-        body: String,
-    },
-    /// The endpoint answers with something that is not HTTP.
-    Garbage,
-    /// The answer ends in the middle of its body.
-    CutOff,
-}
+impl Config {
+    /// The script in a text.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| BackendError::config(error.to_string()))?;
+        if config.script.is_some() {
+            return Err(BackendError::config("a script cannot name another script"));
+        }
+        Ok(config)
+    }
 
-/// What a preparation or a termination does.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum CallAct {
-    /// It takes this much longer.
-    Delay {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// It fails, and nothing is changed by it.
-    Fail(Failure),
-    /// It never ends, and nothing is changed by it.
-    Hang,
-}
-
-/// How an operation fails.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Failure {
-    /// What the error says.
-    pub message: String,
-    /// What kind of error it is.
-    #[serde(default)]
-    pub kind: FailureKind,
-    /// Whether the error says that another try may help.
-    #[serde(default)]
-    pub retryable: bool,
-}
-
-/// Kinds of errors that can be asked for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// [`ErrorKind::INTERNAL`].
-    #[default]
-    Internal,
-    /// [`ErrorKind::NO_CAPACITY`].
-    NoCapacity,
-    /// [`ErrorKind::SPEC_REJECTED`].
-    SpecRejected,
-    /// [`ErrorKind::TIMEOUT`].
-    Timeout,
-    /// [`ErrorKind::UNAVAILABLE`].
-    Unavailable,
+    /// Itself, or what is in the file that it names.
+    pub fn load(self) -> Result<Self> {
+        let Some(path) = &self.script else { return Ok(self) };
+        if self != (Self { script: self.script.clone(), ..Self::default() }) {
+            return Err(BackendError::config(
+                "`script` names a file that has everything; set nothing beside it",
+            ));
+        }
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            BackendError::config(format!("cannot read the script {shown}")).caused_by(&error)
+        })?;
+        Self::from_toml(&text)
+            .map_err(|error| BackendError::config(format!("the script {shown}: {}", error.message)))
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            prepare_delay_ms: 0,
-            launch_delay_ms: 0,
-            answer_delay_ms: 0,
+            script: None,
+            seed: 0,
+            prepare_delay_ms: Span::ZERO,
+            launch_delay_ms: Span::ZERO,
+            answer_delay_ms: Span::ZERO,
             check_token: true,
             preparations: Vec::new(),
             launches: Vec::new(),
             invocations: Vec::new(),
+            logs: Vec::new(),
             terminations: Vec::new(),
         }
     }
 }
 
-impl From<&Failure> for BackendError {
-    fn from(failure: &Failure) -> Self {
-        let kind = match failure.kind {
-            FailureKind::Internal => ErrorKind::INTERNAL,
-            FailureKind::NoCapacity => ErrorKind::NO_CAPACITY,
-            FailureKind::SpecRejected => ErrorKind::SPEC_REJECTED,
-            FailureKind::Timeout => ErrorKind::TIMEOUT,
-            FailureKind::Unavailable => ErrorKind::UNAVAILABLE,
-        };
-        let error = Self::new(kind, failure.message.clone());
-        if failure.retryable { error.retryable() } else { error }
+impl TryFrom<f64> for Probability {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        if (0.0..=1.0).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(format!("{value} is not from 0 to 1"))
+        }
     }
 }
 
-fn once() -> u64 {
-    1
+impl From<Probability> for f64 {
+    fn from(probability: Probability) -> Self {
+        probability.0
+    }
 }

@@ -20,12 +20,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
+use crate::acts::{InvocationAct, Span};
 use crate::backend::{Shared, sleep_unless_zero};
 use crate::body::Answer;
 use crate::clock;
-use crate::config::InvocationAct;
 use crate::instance::{Instance, Phase, reached};
-use crate::log::Entry;
+use crate::log::{Entry, Part};
+use crate::script::Cue;
 
 const INVOCATIONS: &str = "/2015-03-31/functions/function/invocations";
 const READINESS: &str = "/_hearth/instance";
@@ -37,6 +38,9 @@ const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const INSTANCE: HeaderName = HeaderName::from_static("hearth-instance");
+
+/// How long a connection is kept open for the host to hear first that the instance has ended, and how.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What a script may send in place of an answer.
 const GARBAGE: &[u8] = b"\x00\xffthis is not HTTP\r\n\r\n";
@@ -66,9 +70,8 @@ async fn connection(stream: TcpStream, instance: Arc<Instance>, shared: Arc<Shar
         return;
     }
     let mut phase = instance.watch_phase();
-    let raw =
-        shared.invocations.has(|act| matches!(act, InvocationAct::Garbage)).then(|| second_handle(&stream));
-    let session = Session { instance, shared, raw: raw.flatten() };
+    let raw = second_handle(&stream);
+    let session = Session { instance, shared, raw };
     let service = service_fn(|request| session.handle(request));
     let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
@@ -148,36 +151,40 @@ impl Session {
 
     async fn answer(&self, invocation: Invocation) -> Result<Response<Answer>, Closed> {
         let began = clock::now();
-        let act = self.shared.invocations.next(&self.instance.function);
-        let mut answer = match self.wait(&invocation, act).await {
+        let script = self.shared.script();
+        let function = &self.instance.function;
+        let Cue { act, mut chance } = script.invocations.next(function);
+        let written = script.logs.next(function).act.cloned().unwrap_or_default();
+        let mut tail = self.write(&invocation, Part::Begun(written));
+        let more = match act {
+            Some(InvocationAct::Delay { ms }) => *ms,
+            Some(InvocationAct::Exit(end)) => end.after_ms,
+            _ => Span::ZERO,
+        };
+        let delay = script.config.answer_delay_ms.choose(&mut chance) + more.choose(&mut chance);
+        let mut answer = match wait(&invocation, delay).await {
             Ok(()) => self.act(&invocation, act).await?,
             Err(timeout) => timed_out(&invocation, timeout),
         };
-        let took = began.elapsed();
-        let entry = Entry { unix_ms: clock::unix_ms(), request_id: invocation.request_id_text(), took };
+        tail += &self.write(&invocation, Part::Ended(began.elapsed()));
         let headers = answer.headers_mut();
         if invocation.wants_log {
-            let tail = BASE64.encode(entry.lines().join("\n") + "\n");
-            headers.insert(LOG_RESULT, HeaderValue::try_from(tail).map_err(|_never| Closed)?);
+            let tail = HeaderValue::try_from(BASE64.encode(tail)).map_err(|_never| Closed)?;
+            headers.insert(LOG_RESULT, tail);
         }
         headers.insert(INSTANCE, HeaderValue::from_static("reusable"));
         if let Some(request_id) = invocation.request_id {
             headers.insert(REQUEST_ID, request_id);
         }
-        self.instance.log.push(entry);
         Ok(answer)
     }
 
-    /// Takes the time that the invocation is to take, or fails at the function's timeout.
-    async fn wait(&self, invocation: &Invocation, act: Option<&InvocationAct>) -> Result<(), Duration> {
-        let more = match act {
-            Some(InvocationAct::Delay { ms }) => Duration::from_millis(*ms),
-            _ => Duration::ZERO,
-        };
-        let delay = self.shared.answer_delay + more;
-        let limit = invocation.timeout.filter(|limit| *limit < delay);
-        sleep_unless_zero(limit.unwrap_or(delay)).await;
-        limit.map_or(Ok(()), Err)
+    /// Adds to the instance's log. Answers what, if the invocation wants to know.
+    fn write(&self, invocation: &Invocation, part: Part) -> String {
+        let entry = Entry { unix_ms: clock::unix_ms(), request_id: invocation.request_id_text(), part };
+        let lines = if invocation.wants_log { entry.lines() } else { Vec::new() };
+        self.instance.log.push(entry);
+        lines.into_iter().map(|line| line.line + "\n").collect()
     }
 
     async fn act(
@@ -188,6 +195,9 @@ impl Session {
         match act {
             None | Some(InvocationAct::Delay { .. }) => Ok(json(invocation.event.clone())),
             Some(InvocationAct::Answer { body }) => Ok(json(body.clone().into())),
+            Some(InvocationAct::Throttle) => {
+                Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "throttled, as the script says"))
+            }
             Some(InvocationAct::FunctionError { r#type, message }) => Ok(function_error(r#type, message)),
             Some(InvocationAct::Status { code, body }) => {
                 let mut answer = json(body.clone().into());
@@ -197,10 +207,6 @@ impl Session {
             }
             Some(InvocationAct::CutOff) => Ok(Response::new(Answer::cut_off(&invocation.event))),
             Some(InvocationAct::Hang) => std::future::pending().await,
-            Some(InvocationAct::Crash) => {
-                self.shared.exited(&self.instance.handle, "crashed, as the script says");
-                Err(Closed)
-            }
             Some(InvocationAct::Garbage) => {
                 if let Some(mut raw) = self.raw.as_ref() {
                     // A client that has gone misses nothing.
@@ -208,8 +214,26 @@ impl Session {
                 }
                 Err(Closed)
             }
+            Some(InvocationAct::Crash) => {
+                self.shared.exited(&self.instance.handle, "crashed, as the script says");
+                Err(Closed)
+            }
+            Some(InvocationAct::Exit(end)) => {
+                self.shared.tell(&self.instance.handle, end);
+                // The host hangs up as soon as it has heard.
+                sleep(FAREWELL).await;
+                self.shared.remove(&self.instance.handle);
+                Err(Closed)
+            }
         }
     }
+}
+
+/// Takes the time that the invocation is to take, or fails at the function's timeout.
+async fn wait(invocation: &Invocation, delay: Duration) -> Result<(), Duration> {
+    let limit = invocation.timeout.filter(|limit| *limit < delay);
+    sleep_unless_zero(limit.unwrap_or(delay)).await;
+    limit.map_or(Ok(()), Err)
 }
 
 impl Invocation {

@@ -11,6 +11,8 @@ use hearth_core::{LogLine, LogStream, LogStreamKind};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, watch};
 
+use crate::acts::Lines;
+
 /// Entries that are kept of each instance.
 const KEPT: usize = 1_000;
 
@@ -28,12 +30,21 @@ struct Entries {
     dropped: u64,
 }
 
-/// One invocation.
+/// What is written in one go.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) unix_ms: u64,
     pub(crate) request_id: String,
-    pub(crate) took: Duration,
+    pub(crate) part: Part,
+}
+
+/// Of an invocation.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// Its beginning, and what the function writes.
+    Begun(Lines),
+    /// Its end, after so long.
+    Ended(Duration),
 }
 
 impl Log {
@@ -66,15 +77,26 @@ impl Log {
 }
 
 impl Entry {
-    /// What AWS's platform writes of an invocation.
-    pub(crate) fn lines(&self) -> [String; 3] {
-        let Self { request_id, took, .. } = self;
-        let milliseconds = took.as_secs_f64() * 1e3;
-        [
-            format!("START RequestId: {request_id}"),
-            format!("END RequestId: {request_id}"),
-            format!("REPORT RequestId: {request_id}\tDuration: {milliseconds:.2} ms"),
-        ]
+    /// What AWS's platform writes of an invocation, and what the function writes in between.
+    pub(crate) fn lines(&self) -> Vec<LogLine> {
+        let Self { request_id, unix_ms, part } = self;
+        let line = |stream, line| LogLine { stream, unix_ms: *unix_ms, line };
+        match part {
+            Part::Begun(Lines { stdout, stderr }) => {
+                let start = line(LogStreamKind::PLATFORM, format!("START RequestId: {request_id}"));
+                let stdout = stdout.iter().map(|text| line(LogStreamKind::STDOUT, text.clone()));
+                let stderr = stderr.iter().map(|text| line(LogStreamKind::STDERR, text.clone()));
+                [start].into_iter().chain(stdout).chain(stderr).collect()
+            }
+            Part::Ended(took) => {
+                let milliseconds = took.as_secs_f64() * 1e3;
+                let report = format!("REPORT RequestId: {request_id}\tDuration: {milliseconds:.2} ms");
+                [format!("END RequestId: {request_id}"), report]
+                    .into_iter()
+                    .map(|text| line(LogStreamKind::PLATFORM, text))
+                    .collect()
+            }
+        }
     }
 }
 
@@ -85,7 +107,7 @@ pub(crate) fn follow(log: Arc<Log>, since_ms: u64) -> LogStream {
         // The only error is that nobody listens any more.
         let _nobody = send_all(&log, since_ms, &sender).await;
     });
-    Box::pin(Lines(receiver))
+    Box::pin(Received(receiver))
 }
 
 async fn send_all(log: &Log, since_ms: u64, lines: &mpsc::Sender<LogLine>) -> Result<(), SendError<LogLine>> {
@@ -97,7 +119,7 @@ async fn send_all(log: &Log, since_ms: u64, lines: &mpsc::Sender<LogLine>) -> Re
         (entries, next) = log.from(next);
         for entry in entries.iter().filter(|entry| entry.unix_ms >= since_ms) {
             for line in entry.lines() {
-                lines.send(LogLine { stream: LogStreamKind::PLATFORM, unix_ms: entry.unix_ms, line }).await?;
+                lines.send(line).await?;
             }
         }
         if is_ended || next_change(&mut grown, lines).await.is_none() {
@@ -114,9 +136,9 @@ async fn next_change(grown: &mut watch::Receiver<bool>, lines: &mpsc::Sender<Log
     }
 }
 
-struct Lines(mpsc::Receiver<LogLine>);
+struct Received(mpsc::Receiver<LogLine>);
 
-impl Stream for Lines {
+impl Stream for Received {
     type Item = LogLine;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LogLine>> {

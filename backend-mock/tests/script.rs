@@ -13,6 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+/// The address of an API, and the header that opens it.
+type Api = (String, String);
+
 const INVOCATIONS: &str = "POST /2015-03-31/functions/function/invocations";
 
 #[derive(Clone, Default)]
@@ -56,6 +59,12 @@ impl Fixture {
         self.backend.launch(&CallContext::default(), &spec).await.expect("launched")
     }
 
+    /// Where its script is changed.
+    fn control(&self) -> Api {
+        let meta = self.backend.info().meta;
+        (meta["admin.endpoint"].clone(), format!("authorization: Bearer {}\r\n", meta["admin.token"]))
+    }
+
     /// Waits until the instance has an invocation.
     async fn busy(&self) {
         let in_flight = || async {
@@ -76,7 +85,11 @@ impl Fixture {
 type Reply = Option<(u16, String, String)>;
 
 async fn send(instance: &Instance, request_line: &str, headers: &str, body: &str) -> Reply {
-    let mut stream = TcpStream::connect(&instance.endpoint).await.ok()?;
+    send_to(&instance.endpoint, request_line, headers, body).await
+}
+
+async fn send_to(endpoint: &str, request_line: &str, headers: &str, body: &str) -> Reply {
+    let mut stream = TcpStream::connect(endpoint).await.ok()?;
     let length = body.len();
     let request = format!(
         "{request_line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
@@ -213,6 +226,32 @@ async fn a_crash_closes_the_connection_and_tells_the_host() {
 }
 
 #[tokio::test]
+async fn the_host_hears_how_an_instance_ends_before_the_connection_does() {
+    let end = json!({ "exit": { "kind": "oom", "after_ms": 1 } });
+    let fixture = Fixture::new(json!({ "invocations": [{ "do": end }] })).await;
+    let instance = fixture.launch().await;
+    tokio::select! {
+        biased;
+        reply = invoke(&instance, "1") => panic!("the host is told first: {reply:?}"),
+        () = fixture.told.0.1.notified() => {}
+    }
+    assert_eq!(
+        *fixture.told.0.0.lock().expect("no panic"),
+        [r#"OOM i-1 {"exit.signal": "killed", "reason": "the script says so"}"#]
+    );
+}
+
+#[tokio::test]
+async fn a_throttled_invocation_leaves_the_instance_as_it_was() {
+    let fixture = Fixture::new(json!({ "invocations": [{ "times": 2, "do": "throttle" }] })).await;
+    let instance = fixture.launch().await;
+    let throttled = Some(answered(429, r#"{"message":"throttled, as the script says"}"#));
+    assert_eq!(brief(invoke(&instance, "1").await), throttled);
+    assert_eq!(brief(invoke(&instance, "1").await), throttled);
+    assert_eq!(brief(invoke(&instance, "1").await), Some(answered(200, "1")));
+}
+
+#[tokio::test]
 async fn an_instance_may_exit_by_itself() {
     let fixture =
         Fixture::new(json!({ "launches": [{ "nth": 1, "do": { "exit": { "after_ms": 1 } } }] })).await;
@@ -294,7 +333,8 @@ async fn a_busy_instance_takes_no_second_event() {
 
 #[tokio::test]
 async fn a_log_holds_the_invocations_and_ends_with_the_instance() {
-    let fixture = Fixture::new(json!({})).await;
+    let written = json!({ "stdout": ["out"], "stderr": ["err"] });
+    let fixture = Fixture::new(json!({ "logs": [{ "do": written }] })).await;
     let instance = fixture.launch().await;
     let headers =
         "authorization: Bearer secret\r\nlambda-runtime-aws-request-id: r-1\r\nx-amz-log-type: Tail\r\n";
@@ -309,9 +349,85 @@ async fn a_log_holds_the_invocations_and_ends_with_the_instance() {
     while let Some(line) = std::future::poll_fn(|cx| lines.as_mut().poll_next(cx)).await {
         seen.push(line.line);
     }
-    assert_eq!(seen[..2], ["START RequestId: r-1", "END RequestId: r-1"]);
-    assert!(seen[2].starts_with("REPORT RequestId: r-1\tDuration: "), "{seen:?}");
-    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[..4], ["START RequestId: r-1", "out", "err", "END RequestId: r-1"]);
+    assert!(seen[4].starts_with("REPORT RequestId: r-1\tDuration: "), "{seen:?}");
+    assert_eq!(seen.len(), 5);
+}
+
+#[tokio::test]
+async fn a_script_can_be_changed_while_it_is_followed() {
+    let fixture = Fixture::new(json!({ "invocations": [{ "do": { "answer": { "body": "first" } } }] })).await;
+    let (address, token) = fixture.control();
+    let ask = async |line: &str, body: &str| brief(send_to(&address, line, &token, body).await);
+    let instance = fixture.launch().await;
+    assert_eq!(brief(invoke(&instance, "1").await), Some(answered(200, "first")));
+    let next = "[[invocations]]\nnth = 1\n\n[invocations.do.answer]\nbody = 'next'\n";
+    let followed = Some(answered(200, "the script is followed from its beginning\n"));
+    assert_eq!(ask("PUT /script", next).await, followed);
+    assert_eq!(brief(invoke(&instance, "1").await), Some(answered(200, "next")));
+    assert_eq!(brief(invoke(&instance, "1").await), Some(answered(200, "1")));
+    let counts = "[preparations]\n\n[launches]\n\n[invocations]\nf = 2\n\n[terminations]\n\n";
+    assert_eq!(ask("GET /counts", "").await, Some(answered(200, counts)));
+    let (status, shown) = ask("GET /script", "").await.expect("an answer");
+    let shown: Value = toml::from_str(&shown).expect("TOML");
+    let rule = json!([{ "nth": 1, "do": { "answer": { "body": "next" } } }]);
+    assert_eq!((status, &shown["invocations"]), (200, &rule));
+    assert_eq!(ask("DELETE /script", "").await, followed);
+    assert_eq!(brief(invoke(&instance, "1").await), Some(answered(200, "first")));
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_understood_changes_nothing() {
+    let fixture = Fixture::new(json!({})).await;
+    let (address, token) = fixture.control();
+    for (line, token, body, status, message) in [
+        ("PUT /script", "", "", 401, "the token is missing or wrong\n"),
+        ("PUT /script", token.as_str(), "seed = 'x'", 400, "invalid type: string \"x\", expected u64"),
+        ("PUT /script", &token, "script = 'other.toml'", 400, "a script cannot name another script"),
+        ("PATCH /script", &token, "", 405, "/script has no PATCH"),
+        ("GET /", &token, "", 404, "there are /script, /counts and /instances/{handle}/exit"),
+        ("POST /instances/i-1/exit", &token, "", 404, "there is no instance i-1"),
+    ] {
+        let (found, text) = brief(send_to(&address, line, token, body).await).expect("an answer");
+        assert!(found == status && text.contains(message), "{line}: {found} {text}");
+    }
+    fixture.backend.shutdown(&CallContext::default()).await.expect("shut down");
+    while TcpStream::connect(&address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_ends_when_the_control_api_is_told_to() {
+    let fixture = Fixture::new(json!({})).await;
+    let (address, token) = fixture.control();
+    let _instance = fixture.launch().await;
+    let reply = send_to(&address, "POST /instances/i-1/exit", &token, "status = 3").await;
+    assert_eq!(brief(reply), Some(answered(200, "i-1 has ended\n")));
+    assert_eq!(
+        *fixture.told.0.0.lock().expect("no panic"),
+        [r#"EXITED i-1 {"exit.status": "3", "reason": "the script says so"}"#]
+    );
+}
+
+#[test]
+fn a_script_may_be_a_file_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("faults.toml");
+    let load = |more: Value| {
+        let mut config = json!({ "script": path });
+        config.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let config: Config = serde_json::from_value(config).expect("a valid configuration");
+        config.load().map_err(|error| error.to_string())
+    };
+    let refused = |more| load(more).expect_err("unfit");
+    assert!(refused(json!({})).contains("cannot read the script"), "{}", refused(json!({})));
+    std::fs::write(&path, "seed = 7\n[[invocations]]\nnth = 2\ndo = 'crush'\n").expect("written");
+    let mistyped = refused(json!({}));
+    assert!(mistyped.contains("line 4") && mistyped.contains("unknown variant `crush`"), "{mistyped}");
+    std::fs::write(&path, "seed = 7").expect("written");
+    assert!(refused(json!({ "seed": 8 })).contains("set nothing beside it"));
+    assert_eq!(load(json!({})).expect("fit"), Config { seed: 7, ..Config::default() });
 }
 
 #[test]
@@ -319,11 +435,20 @@ fn a_mistyped_script_is_refused_with_what_exists() {
     let refused = |config: Value| serde_json::from_value::<Config>(config).expect_err("mistyped").to_string();
     assert_eq!(
         refused(json!({ "launch_delay": 1 })),
-        "unknown field `launch_delay`, expected one of `prepare_delay_ms`, `launch_delay_ms`, `answer_delay_ms`, \
-         `check_token`, `preparations`, `launches`, `invocations`, `terminations`"
+        "unknown field `launch_delay`, expected one of `script`, `seed`, `prepare_delay_ms`, `launch_delay_ms`, \
+         `answer_delay_ms`, `check_token`, `preparations`, `launches`, `invocations`, `logs`, `terminations`"
     );
     assert_eq!(
         refused(json!({ "terminations": [{ "nth": 1, "do": "crash" }] })),
         "unknown variant `crash`, expected one of `delay`, `fail`, `hang`"
+    );
+    assert_eq!(
+        refused(json!({ "launches": [{ "nth": 0, "do": "hang" }] })),
+        "invalid value: integer `0`, expected a nonzero u64"
+    );
+    assert_eq!(refused(json!({ "launches": [{ "probability": 2, "do": "hang" }] })), "2 is not from 0 to 1");
+    assert_eq!(
+        refused(json!({ "launch_delay_ms": "1s" })),
+        "expected a number of milliseconds, or the least and the most: [500, 2000]"
     );
 }
