@@ -50,7 +50,9 @@ wire_struct! {
         pub version: String,
         /// Optional operations that it implements.
         pub capabilities: Capabilities,
-        /// For people: engine version, address, ….
+        /// For people: engine version, address, …. Two entries are for the host alone: it passes requests for
+        /// `/_hearth/backend/{path}` on to `admin.endpoint`, as `/{path}` (the forms of [`Instance::endpoint`]), with
+        /// `admin.token` as the bearer.
         pub meta: Meta,
     }
 

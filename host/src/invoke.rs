@@ -24,7 +24,7 @@ use crate::detach::Detach;
 use crate::driver::{Driver, Refused, Reserved};
 use crate::metrics::Metrics;
 
-use self::forward::Forwarded;
+use self::forward::{Forwarded, NotRun};
 pub use self::stream::{Ending, StreamError, Streamed};
 
 /// How many instances may turn out not to be there before an invocation gives up.
@@ -91,7 +91,7 @@ pub enum InvokeError {
 pub enum Throttle {
     /// The function's reserved concurrency.
     Reserved,
-    /// The account's concurrency.
+    /// The account's concurrency, or what the backend has room for.
     Account,
     /// The memory that the host may use for instances.
     Memory,
@@ -132,7 +132,10 @@ impl Invoker {
             let reserved = self.acquire(&invocation.target, arrived).await?;
             match Detach::new(run(reserved, Arc::clone(&invocation)), &self.under_way).await {
                 Forwarded::Answered(answered) => return Ok(answered),
-                Forwarded::NotRun(problem) => last_problem = problem,
+                Forwarded::NotRun(NotRun::Unfit(problem)) => last_problem = problem,
+                Forwarded::NotRun(NotRun::Throttled) => {
+                    return Err(InvokeError::Throttled(Throttle::Account));
+                }
             }
         }
         Err(InvokeError::Unreachable(last_problem))
@@ -160,7 +163,8 @@ impl Invoker {
             self.under_way.spawn(stream::run(reserved, Arc::clone(&invocation), opening, metrics));
             match begun.await {
                 Ok(Ok(streamed)) => return Ok(streamed),
-                Ok(Err(problem)) => last_problem = problem,
+                Ok(Err(NotRun::Unfit(problem))) => last_problem = problem,
+                Ok(Err(NotRun::Throttled)) => return Err(InvokeError::Throttled(Throttle::Account)),
                 // The task has ended without a word, which it does only with the runtime.
                 Err(_) => return Err(InvokeError::ShuttingDown),
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use hearth_pool::{PhaseSnapshot, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::driver::{Driver, Preparation, Seen, state_name};
 use crate::function_logs::FunctionLogs;
 use crate::metrics::Metrics;
 
+mod backend;
 mod logs;
 
 /// What the admin API speaks for.
@@ -41,6 +42,8 @@ pub struct AdminState {
 pub fn router(state: AdminState) -> Router {
     Router::new()
         .route("/_hearth/health", get(health))
+        .route("/_hearth/backend", get(backend::describe))
+        .route("/_hearth/backend/{*path}", any(backend::pass_on))
         .route("/_hearth/instances", get(instances))
         .route("/_hearth/progress", get(progress))
         .route("/_hearth/functions/{name}/evict", post(evict))

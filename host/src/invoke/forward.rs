@@ -48,8 +48,17 @@ pub(super) enum Mode {
 pub(super) enum Forwarded {
     /// It was run, or may have been: this is the answer.
     Answered(Answered),
-    /// It was certainly not run; why. Another instance may be tried.
-    NotRun(String),
+    /// It was certainly not run.
+    NotRun(NotRun),
+}
+
+/// Why an event was not run.
+#[derive(Debug)]
+pub(super) enum NotRun {
+    /// The instance could not be talked to, or refused it; why. Another one may be tried.
+    Unfit(String),
+    /// By its place, it was one too many. Another instance would say the same.
+    Throttled,
 }
 
 /// Sends the event to the instance. The instance is given back as what the outcome makes of it.
@@ -59,7 +68,7 @@ pub(super) async fn forward(reserved: Reserved, invocation: &Invocation) -> Forw
         Ok(connection) => connection,
         Err(problem) => {
             reserved.discard();
-            return Forwarded::NotRun(problem);
+            return Forwarded::NotRun(NotRun::Unfit(problem));
         }
     };
     let in_flight = reserved.begin();
@@ -78,6 +87,10 @@ pub(super) async fn forward(reserved: Reserved, invocation: &Invocation) -> Forw
                 None => refused_by_instance(&instance, head.status(), &payload),
             }
         }
+        Ok((head, _)) if head.status() == StatusCode::TOO_MANY_REQUESTS => {
+            give_back(in_flight, connection, &head);
+            Forwarded::NotRun(NotRun::Throttled)
+        }
         Ok((head, payload)) if head.status() != StatusCode::OK => {
             refused_by_instance(&instance, head.status(), &payload)
         }
@@ -92,6 +105,8 @@ pub(super) enum Failed {
     NotSent(String),
     /// By the protocol, the event was not given to the function.
     Refused(StatusCode, Bytes),
+    /// The same, and the instance has nothing against the next one.
+    Throttled(Response<()>),
     Broken(hyper::Error),
     TooLarge,
     TimedOut,
@@ -100,7 +115,10 @@ pub(super) enum Failed {
 impl Failed {
     pub(super) fn outcome(self, instance: &Instance, invocation: &Invocation) -> Forwarded {
         match self {
-            Self::NotSent(error) => Forwarded::NotRun(format!("{}: {error}", instance.address)),
+            Self::NotSent(error) => {
+                Forwarded::NotRun(NotRun::Unfit(format!("{}: {error}", instance.address)))
+            }
+            Self::Throttled(_) => Forwarded::NotRun(NotRun::Throttled),
             Self::Refused(status, body) => refused_by_instance(instance, status, &body),
             Self::TooLarge => Forwarded::Answered(too_large()),
             Self::TimedOut => Forwarded::Answered(timed_out(invocation)),
@@ -257,7 +275,7 @@ pub(super) fn log_result(headers: &HeaderMap) -> Option<String> {
 fn refused_by_instance(instance: &Instance, status: StatusCode, body: &[u8]) -> Forwarded {
     let text = String::from_utf8_lossy(&body[..body.len().min(200)]);
     tracing::warn!(instance = %instance.name, %status, answer = %text, "the instance refused an invocation");
-    Forwarded::NotRun(format!("{} answered {status}: {text}", instance.address))
+    Forwarded::NotRun(NotRun::Unfit(format!("{} answered {status}: {text}", instance.address)))
 }
 
 pub(super) fn timed_out(invocation: &Invocation) -> Answered {

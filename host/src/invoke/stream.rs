@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{Connection, TimedOut};
-use super::forward::{self, Failed, Forwarded, Mode};
+use super::forward::{self, Failed, Forwarded, Mode, NotRun};
 use super::{Answered, Invocation};
 use crate::driver::{Instance, Reserved};
 use crate::metrics::Metrics;
@@ -57,8 +57,8 @@ pub struct StreamError {
     pub details: String,
 }
 
-/// Told once: the response begins, or why the event was not run and may go to another instance.
-pub(super) type Opening = oneshot::Sender<Result<Streamed, String>>;
+/// Told once: the response begins, or why the event was not run.
+pub(super) type Opening = oneshot::Sender<Result<Streamed, NotRun>>;
 
 /// Sends the event to the instance and passes its response on, to its end.
 pub(super) async fn run(
@@ -74,7 +74,7 @@ pub(super) async fn run(
             metrics.streamed(&invocation.target.function.name, ending.error.is_some());
             listener.end(ending);
         }
-        Err(problem) => listener.refuse(problem),
+        Err(why) => listener.refuse(why),
     }
 }
 
@@ -82,13 +82,13 @@ async fn forward(
     reserved: Reserved,
     invocation: &Invocation,
     listener: &mut Listener,
-) -> Result<Ending, String> {
+) -> Result<Ending, NotRun> {
     let instance = Arc::clone(reserved.instance());
     let mut connection = match forward::open(&instance).await {
         Ok(connection) => connection,
         Err(problem) => {
             reserved.discard();
-            return Err(problem);
+            return Err(NotRun::Unfit(problem));
         }
     };
     let in_flight = reserved.begin();
@@ -103,10 +103,14 @@ async fn forward(
             forward::give_back(in_flight, connection, &head);
             Ok(ending)
         }
+        Err(Failed::Throttled(head)) => {
+            forward::give_back(in_flight, connection, &head);
+            Err(NotRun::Throttled)
+        }
         // Dropping `in_flight` ends the instance.
         Err(failed) => match failed.outcome(&instance, invocation) {
             Forwarded::Answered(answered) => Ok(answered.into()),
-            Forwarded::NotRun(problem) => Err(problem),
+            Forwarded::NotRun(why) => Err(why),
         },
     }
 }
@@ -123,6 +127,9 @@ async fn exchange(
     let is_failure = head.headers().contains_key(&forward::FUNCTION_ERROR);
     if head.status() != StatusCode::OK || is_failure {
         let payload = forward::receive(connection, body).await?;
+        if head.status() == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Failed::Throttled(head));
+        }
         if head.status() != StatusCode::OK {
             return Err(Failed::Refused(head.status(), payload));
         }
@@ -206,9 +213,9 @@ impl Listener {
         }
     }
 
-    fn refuse(self, problem: String) {
+    fn refuse(self, why: NotRun) {
         if let Self::Waiting(opening) = self {
-            let _left = opening.send(Err(problem));
+            let _left = opening.send(Err(why));
         }
     }
 }
