@@ -1,7 +1,7 @@
 //! For those who write backends: the conformance kit on ours, and on one that was begun a moment ago.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn backend(args: &[&str]) -> Output {
 }
 
 /// The checks of a backend that did not pass, as `name: why`, and how many there were in all.
-fn unmet(args: &[&str]) -> (Vec<String>, usize) {
+pub(crate) fn unmet(args: &[&str]) -> (Vec<String>, usize) {
     let output = backend(&[&["check", "--json", "--soak", "2"], args].concat());
     let said = || String::from_utf8_lossy(&output.stderr).into_owned();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said()));
@@ -54,8 +54,7 @@ fn they_conform_in_a_process_of_their_own_too() {
 fn a_new_project_builds_and_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("project");
-    let written = backend(&["new", "my-own", "--path", project.to_str().unwrap()]);
-    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    begin("my-own", &project);
     let library = build(&project).join("libhearth_backend_my_own.so");
     let (failed, passed) = unmet(&[library.to_str().unwrap()]);
     assert_eq!(failed, Vec::<String>::new());
@@ -72,13 +71,23 @@ fn the_smallest_example_is_small_and_conforms() {
     assert_eq!(unmet(&[library.to_str().unwrap()]).0, Vec::<String>::new());
 }
 
-/// Builds a project with the versions and beside the files of Hearth's own build, so that little is left to build.
-fn build(project: &Path) -> std::path::PathBuf {
+/// `hearth backend new`.
+pub(crate) fn begin(name: &str, project: &Path) {
+    let written = backend(&["new", name, "--path", project.to_str().unwrap()]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+}
+
+/// Builds a project beside the files of Hearth's own build, so that little is left to build.
+fn build(project: &Path) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
+    build_with(Command::new(env!("CARGO")).arg("build"), project, target)
+}
+
+/// Builds a project with the versions of Hearth's own build.
+pub(crate) fn build_with(cargo: &mut Command, project: &Path, target: &Path) -> PathBuf {
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
     fs::copy(lock, project.join("Cargo.lock")).unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--offline", "--target-dir"]).arg(target).current_dir(project);
+    cargo.args(["--quiet", "--offline", "--target-dir"]).arg(target).current_dir(project);
     let built = cargo.output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     target.join("debug")

@@ -1,5 +1,6 @@
 //! The host's loader and everything that can be wrong with a plugin.
 
+mod compilers;
 pub(crate) mod corpus;
 
 use std::fmt::{self, Write as _};
@@ -9,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use hearth_core::{BackendError, CallContext, ErrorKind, Event, HostInfo, HostSink, LaunchSpec, Progress};
+use hearth_core::{
+    BackendError, CallContext, ErrorKind, Event, HostInfo, HostSink, Instance, LaunchSpec, Meta, Progress,
+    Protocol, State,
+};
 use hearth_host::plugin::{self, LoadError, LoadOptions, Loaded, Problem};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -197,6 +201,38 @@ async fn a_newer_plugin_runs_in_this_host() {
     let loaded = load(&library("newer")).await.unwrap();
     assert_eq!((loaded.descriptor.abi_major, loaded.descriptor.abi_minor), (1, 1));
     assert_eq!(launch(&loaded).await, "i-1 at ");
+}
+
+#[tokio::test]
+async fn a_plugin_that_was_built_against_the_first_version_runs_in_todays_host() {
+    let told = Arc::new(Told::default());
+    let sink = Arc::clone(&told);
+    let host_info = HostInfo { owner: "me".to_owned(), ..HostInfo::default() };
+    let options = LoadOptions { host_info, ..LoadOptions::default() };
+    let loaded = plugin::load(&library("first"), options, sink).await.unwrap();
+    assert_eq!((loaded.descriptor.core_version.as_str(), loaded.descriptor.abi_minor), ("1.0.0", 0));
+    let (backend, cx) = (loaded.backend, CallContext::default());
+    let env = Meta::from([("NAME".to_owned(), "value".to_owned())]);
+    let spec = LaunchSpec {
+        instance_id: "i-1".to_owned(),
+        function: "f".to_owned(),
+        env: env.clone(),
+        ..LaunchSpec::default()
+    };
+    let instance = backend.launch(&cx, &spec).await.unwrap();
+    let expected = Instance {
+        handle: "i-1".to_owned(),
+        endpoint: "f:1".to_owned(),
+        protocol: Protocol::HEARTH_1,
+        meta: env,
+    };
+    assert_eq!(instance, expected);
+    let status = backend.inspect(&cx, "i-1").await.unwrap();
+    assert_eq!((status.owner.as_str(), status.state), ("me", State::RUNNING));
+    assert_eq!(backend.pause(&cx, "i-1").await.unwrap_err().kind, ErrorKind::UNSUPPORTED);
+    backend.terminate(&cx, "i-1", 0).await.unwrap();
+    let told: Vec<String> = told.0.lock().unwrap().iter().map(|event| event.handle.clone()).collect();
+    assert_eq!(told, ["i-1"]);
 }
 
 #[test]

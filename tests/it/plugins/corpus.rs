@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use hearth_core::foreign::RawDescriptor;
 use tempfile::TempDir;
 
+use crate::backends::build_with;
+
 /// Offsets in a plugin's descriptor, which are frozen.
 pub(super) const ABI_MAJOR: usize = 16;
 pub(super) const PANIC_STRATEGY: usize = 24;
@@ -59,16 +61,22 @@ fn test_run() -> Option<String> {
 }
 
 fn cargo_build(target: &Path) {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let corpus = tests.join("plugins");
-    fs::copy(tests.join("../Cargo.lock"), corpus.join("Cargo.lock")).expect("the main lock file");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "--target-dir"])
-        .arg(target)
-        .current_dir(&corpus)
-        .output()
-        .expect("cargo");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+    let cargo = || Command::new(env!("CARGO"));
+    build_with(cargo().arg("build"), &corpus, target);
+    build_with(cargo().arg("build"), &first(&corpus.join("first"), &target.join("tmp/first")), target);
+}
+
+/// The plugin of the first version of the interface, beside that version, unpacked.
+fn first(source: &Path, folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder.join("src")).expect("a folder");
+    for file in ["Cargo.toml", "src/lib.rs"] {
+        fs::copy(source.join(file), folder.join(file)).expect("it can be copied");
+    }
+    let mut tar = Command::new("tar");
+    tar.arg("--extract").arg("--file").arg(source.join("hearth-core-1.0.0.crate")).current_dir(folder);
+    assert!(tar.status().expect("tar").success());
+    folder.to_owned()
 }
 
 /// A folder for files that are made of the corpus.
