@@ -102,4 +102,6 @@ pub use self::types::{
 };
 pub use async_trait::async_trait;
 #[doc(no_inline)]
+pub use futures_core::Stream;
+#[doc(no_inline)]
 pub use serde;

@@ -4,16 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use hearth_tests::{NewFunction, wait_until, zip_of};
 use serde_json::Value;
 
-use crate::support::launch;
+use crate::support::{LIMIT, launch, leave_out};
 
 /// `hearth backend …`, with the emulator to be found as `rie`.
 fn backend(args: &[&str]) -> Output {
-    let mut command = launch().command();
+    launch().command().env("PATH", path()).arg("backend").args(args).output().unwrap()
+}
+
+/// The folder of `hearth`, where `rie` is as well, and those of the system.
+fn path() -> String {
+    let command = launch().command();
     let beside = Path::new(command.get_program()).parent().unwrap().to_owned();
-    command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", beside.display()));
-    command.arg("backend").args(args).output().unwrap()
+    format!("{}:/usr/local/bin:/usr/bin:/bin", beside.display())
 }
 
 /// The checks of a backend that did not pass, as `name: why`, and how many there were in all.
@@ -69,6 +74,62 @@ fn the_smallest_example_is_small_and_conforms() {
     assert!(source.contains("#![forbid(unsafe_code)]"));
     let library = build(&example).join("libhearth_backend_minimal.so");
     assert_eq!(unmet(&[library.to_str().unwrap()]).0, Vec::<String>::new());
+}
+
+#[test]
+fn the_sandboxing_example_conforms_and_tells_of_ends_and_lines() {
+    if let Err(why) = bubblewrap() {
+        return leave_out("examples/backend-bubblewrap", &why);
+    }
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/backend-bubblewrap");
+    assert!(fs::read_to_string(example.join("src/lib.rs")).unwrap().contains("#![forbid(unsafe_code)]"));
+    let library = build(&example).join("libhearth_backend_bubblewrap.so");
+    let library = library.to_str().unwrap();
+    let (failed, passed) = unmet(&[library]);
+    assert_eq!((failed, passed), (vec![], 18));
+
+    let host = launch().backend(library).env("PATH", path()).start().unwrap();
+    let client = host.client();
+    let zip = zip_of(&[("bootstrap", SANDBOXED)]).unwrap();
+    let (name, runtime, handler) = ("sandboxed", "provided.al2023", "any");
+    client.create(NewFunction { name, runtime, handler, zip: &zip, timeout_seconds: 20 }).unwrap();
+    let answer = client.invoke(name, b"{}").unwrap();
+    assert_eq!(answer.text(), r#"{"files": ["/var/task/bootstrap"], "pids": "few"}"#);
+    let instances = client.instances().unwrap();
+    let process = instances[0]["metadata"]["process.id"].as_str().unwrap();
+    assert!(Command::new("kill").args(["-KILL", process]).status().unwrap().success());
+    let gone = || client.instances().unwrap().is_empty().then_some(());
+    wait_until("the host to be told that the instance has gone", LIMIT, gone).unwrap();
+    let logs = client.send("GET", "/_hearth/functions/sandboxed/logs", &[], b"").unwrap().text();
+    assert!(logs.contains("said by the function"), "{logs}");
+}
+
+/// Answers with what it sees of the machine.
+const SANDBOXED: &str = r#"#!/usr/bin/python3
+import glob, json, os, urllib.request
+api = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+while True:
+    with urllib.request.urlopen(f"{api}/next") as event:
+        request = event.headers["Lambda-Runtime-Aws-Request-Id"]
+    print("said by the function", flush=True)
+    files = glob.glob("/var/task/*") + glob.glob("/home/*") + glob.glob("/root/*") + glob.glob("/tmp/*")
+    pids = "few" if sum(name.isdigit() for name in os.listdir("/proc")) < 6 else "many"
+    answer = json.dumps({"files": files, "pids": pids}).encode()
+    urllib.request.urlopen(f"{api}/{request}/response", answer).close()
+"#;
+
+/// Installs bubblewrap, if it is not there and can be.
+fn bubblewrap() -> Result<(), String> {
+    let runs = |program: &str, args: &[&str]| {
+        let output =
+            Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
+        let complaint = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+        if output.status.success() { Ok(()) } else { Err(format!("{program}: {complaint}")) }
+    };
+    if runs("bwrap", &["--version"]).is_err() {
+        runs("apt-get", &["install", "--yes", "--no-install-recommends", "bubblewrap"])?;
+    }
+    runs("bwrap", &["--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "true"])
 }
 
 /// `hearth backend new`.

@@ -1,14 +1,13 @@
-//! Plugins that another compiler has built than the host. Where there is no other compiler, that is said on standard
-//! error, past the harness, which keeps to itself what a test that passes has printed.
+//! Plugins that another compiler has built than the host. Where there is no other compiler, that is said.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hearth_host::plugin;
 
 use crate::backends::{begin, build_with, unmet};
+use crate::support::leave_out;
 
 /// Another compiler, and a folder for what it builds.
 struct Compiler {
@@ -78,7 +77,7 @@ fn said(command: &mut Command) -> Result<String, String> {
 fn check(compiler: &str, found: Result<Compiler, String>) {
     match found {
         Ok(compiler) => compiler.check(),
-        Err(why) => writeln!(std::io::stderr(), "left out: a plugin built by {compiler}: {why}").unwrap(),
+        Err(why) => leave_out(&format!("a plugin built by {compiler}"), &why),
     }
 }
 
