@@ -7,6 +7,7 @@
 
 mod error;
 mod isolated;
+mod last_words;
 mod list;
 mod open;
 mod search;
@@ -62,7 +63,10 @@ pub async fn load(path: &Path, options: LoadOptions, sink: Arc<dyn HostSink>) ->
     let descriptor = vet::vet(path, options.sha256.as_deref()).map_err(at)?;
     let backend: Arc<dyn Backend> = match options.isolate.clone() {
         Some(program) => Arc::new(isolated::start(program, path, options, sink).await.map_err(at)?),
-        None => Arc::new(create(path, &descriptor, options, sink).await.map_err(at)?),
+        None => {
+            last_words::prepare(path);
+            Arc::new(create(path, &descriptor, options, sink).await.map_err(at)?)
+        }
     };
     let info = backend.info();
     Ok(Loaded { backend, info, descriptor, path: path.to_owned() })

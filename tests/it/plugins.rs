@@ -2,6 +2,7 @@
 
 mod compilers;
 pub(crate) mod corpus;
+mod misdeeds;
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, Permissions};
@@ -273,7 +274,7 @@ async fn what_a_file_says_of_itself_is_read_without_opening_it() {
     let workshop = Workshop::new();
     let descriptor = plugin::describe(&workshop.copy("plugin.so")).unwrap();
     assert_eq!((descriptor.name.as_str(), descriptor.version.as_str()), ("awkward", "0.0.0"));
-    assert_eq!(descriptor.capabilities.names().collect::<Vec<_>>(), ["inspect", "events"]);
+    assert_eq!(descriptor.capabilities.names().collect::<Vec<_>>(), ["inspect", "logs", "events"]);
     assert!(descriptor.rustc_version.starts_with("1."), "{descriptor}");
 }
 

@@ -82,10 +82,12 @@ fn out_of_time(operation: &str, budget_ms: u64) -> BackendError {
 
 fn lost(failure: JoinError) -> BackendError {
     match failure.try_into_panic() {
-        Ok(panic) => BackendError::new(
-            ErrorKind::PANICKED,
-            format!("the backend panicked: {}", panic_message(&*panic)),
-        ),
+        Ok(panic) => {
+            let message = format!("the backend panicked: {}", panic_message(&*panic));
+            // What was thrown may panic again when it is dropped, and this is a thread of the host's.
+            std::mem::forget(panic);
+            BackendError::new(ErrorKind::PANICKED, message)
+        }
         Err(_cancelled) => BackendError::new(ErrorKind::CANCELLED, "the call was cancelled"),
     }
 }

@@ -2,9 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::panic::panic_any;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use hearth_core::{
     Backend, BackendError, BackendInfo, CallContext, Capabilities, EventKind, Host, Instance, InstanceStatus,
-    LaunchSpec, Meta, Plugin, Protocol, Result, async_trait,
+    LaunchSpec, LogLine, LogStream, Meta, Plugin, Protocol, Result, Stream, async_trait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +36,8 @@ struct Awkward {
 impl Plugin for Awkward {
     type Config = Config;
 
-    const CAPABILITIES: Capabilities = Capabilities::INSPECT.with(Capabilities::EVENTS);
+    const CAPABILITIES: Capabilities =
+        Capabilities::INSPECT.with(Capabilities::LOGS).with(Capabilities::EVENTS);
 
     async fn create(config: Config, host: Host) -> Result<Self> {
         match config.create {
@@ -52,6 +57,9 @@ impl Backend for Awkward {
     }
 
     async fn launch(&self, cx: &CallContext, spec: &LaunchSpec) -> Result<Instance> {
+        if spec.function == "aborts" {
+            std::process::abort();
+        }
         let span = tracing::info_span!("launch", request = cx.request_id);
         span.in_scope(|| tracing::info!(instance = spec.instance_id, "starting"));
         tracing::debug!("not asked for");
@@ -65,7 +73,53 @@ impl Backend for Awkward {
     }
 
     async fn inspect(&self, _cx: &CallContext, handle: &str) -> Result<InstanceStatus> {
-        panic!("told to panic about {handle}")
+        match handle {
+            "thrown" => panic_any(PanicsWhenDropped),
+            "thread" => drop(std::thread::spawn(|| panic!("told to panic in a thread")).join()),
+            "cancelled" => {
+                let _dropped = PanicsWhenDropped;
+                std::future::pending::<()>().await;
+            }
+            "blocked" => loop {
+                std::thread::park();
+            },
+            "events" => {
+                let host = self.host.clone();
+                let storm =
+                    move || (0..100_000).for_each(|_| host.emit(EventKind::EXITED, "nobody", Meta::new()));
+                drop(std::thread::spawn(storm).join());
+            }
+            "large" => {
+                let function = "x".repeat(64 << 20);
+                return Ok(InstanceStatus { function, ..InstanceStatus::default() });
+            }
+            _ => panic!("told to panic about {handle}"),
+        }
+        Ok(InstanceStatus { handle: handle.to_owned(), ..InstanceStatus::default() })
+    }
+
+    async fn logs(&self, _cx: &CallContext, _handle: &str, _since_ms: u64) -> Result<LogStream> {
+        Ok(Box::pin(PanicsAfterALine(false)))
+    }
+}
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("told to panic when dropped");
+    }
+}
+
+struct PanicsAfterALine(bool);
+
+impl Stream for PanicsAfterALine {
+    type Item = LogLine;
+
+    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<LogLine>> {
+        assert!(!self.0, "told to panic in a log");
+        self.0 = true;
+        Poll::Ready(Some(LogLine { line: "the only line".to_owned(), ..LogLine::default() }))
     }
 }
 
