@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hearth_core::{Backend, CallContext, Event, HostInfo, HostSink, LaunchSpec, Progress};
+use hearth_core::{CallContext, Event, HostInfo, HostSink, LaunchSpec, Progress};
 use hearth_host::plugin::{self, LoadOptions, Loaded, Program};
 
 /// Of so many loads and calls the median is told.

@@ -61,12 +61,11 @@ pub struct Loaded {
 pub async fn load(path: &Path, options: LoadOptions, sink: Arc<dyn HostSink>) -> Result<Loaded, LoadError> {
     let at = |problem| LoadError::new(path, problem);
     let descriptor = vet::vet(path, options.sha256.as_deref()).map_err(at)?;
-    let backend: Arc<dyn Backend> = match options.isolate.clone() {
-        Some(program) => Arc::new(isolated::start(program, path, options, sink).await.map_err(at)?),
-        None => {
-            last_words::prepare(path);
-            Arc::new(create(path, &descriptor, options, sink).await.map_err(at)?)
-        }
+    let backend: Arc<dyn Backend> = if let Some(program) = options.isolate.clone() {
+        Arc::new(isolated::start(program, path, options, sink).await.map_err(at)?)
+    } else {
+        last_words::prepare(path);
+        Arc::new(create(path, &descriptor, options, sink).await.map_err(at)?)
     };
     let info = backend.info();
     Ok(Loaded { backend, info, descriptor, path: path.to_owned() })

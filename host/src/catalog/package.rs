@@ -152,7 +152,12 @@ impl PackageStore {
             let is_held =
                 path.file_name().and_then(|name| name.to_str()).is_some_and(|name| held.contains(name));
             if !is_held {
-                fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).map_err(disk(&path))?;
+                // Out of sight first: whoever still syncs it finds it gone, and puts nothing more into it.
+                let rubbish = folder.join(format!(".rubbish-{}", Uuid::new_v4()));
+                fs::rename(&path, &rubbish).map_err(disk(&path))?;
+                fs::remove_dir_all(&rubbish)
+                    .or_else(|_| fs::remove_file(&rubbish))
+                    .map_err(disk(&rubbish))?;
                 removed += 1;
             }
         }
