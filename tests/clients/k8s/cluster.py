@@ -29,6 +29,13 @@ def wait_until(condition, what, limit=LIMIT):
     return answer
 
 
+def programs():
+    """What pods of the machine's own image run: their users may not see it where it is."""
+    plugins = pathlib.Path(os.environ["HEARTH_PLUGIN_PATH"])
+    files = [os.environ["HEARTH_BIN"], plugins / "libhearth_backend_k8s.so", plugins / "rie-x86_64"]
+    return [argument for file in files for argument in ("--program", str(file))]
+
+
 class Double:
     """The double of a cluster, which ends with the tests."""
 

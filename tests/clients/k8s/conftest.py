@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from cluster import Api, Double, Namespace, Settings, wait_until
+from cluster import Api, Double, Namespace, Settings, programs, wait_until
 from fixtures import deployer, started
 
 
@@ -23,7 +23,7 @@ def the_double(tmp_path_factory):
     if os.environ.get("HEARTH_TEST_KUBECONFIG"):
         yield None
         return
-    double = Double(tmp_path_factory.mktemp("double") / "kubeconfig")
+    double = Double(tmp_path_factory.mktemp("double") / "kubeconfig", *programs())
     yield double
     double.end()
 

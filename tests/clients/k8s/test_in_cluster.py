@@ -1,7 +1,5 @@
 """Hearth in a pod of its own, as deploy/k8s puts it there: with the ServiceAccount, the settings and the addresses of it."""
 
-import os
-
 import yaml
 
 from cluster import DEPLOY, wait_until
@@ -16,8 +14,8 @@ def template():
     spec = yaml.safe_load((DEPLOY / "deployment.yaml").read_text())["spec"]["template"]["spec"]
     [container] = spec["containers"]
     container["image"] = "lab.local/machine:1"
-    container["command"] = [os.environ["HEARTH_BIN"]]
-    container["env"].append({"name": "HEARTH_PLUGIN_PATH", "value": os.environ["HEARTH_PLUGIN_PATH"]})
+    container["command"] = ["/programs/hearth"]
+    container["env"].append({"name": "HEARTH_PLUGIN_PATH", "value": "/programs"})
     [data] = [volume for volume in spec["volumes"] if volume["name"] == "data"]
     data.pop("persistentVolumeClaim")
     data["emptyDir"] = {}

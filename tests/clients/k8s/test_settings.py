@@ -1,6 +1,5 @@
 """What `[backends.k8s]` and the tags of functions can say: how pods are reached, where they run, what they may."""
 
-import os
 import shutil
 
 import pytest
@@ -121,7 +120,7 @@ while True:
 
 def test_an_emulator_that_is_in_the_image_fetches_the_code_by_itself(host_with, deploy_to, namespace, double):
     """The image is this machine's own file system, which has the emulator in it."""
-    rie = os.path.join(os.environ["HEARTH_PLUGIN_PATH"], "rie-x86_64")
+    rie = "/programs/rie-x86_64"
     images = 'images = { "provided.al2023" = "lab.local/machine:1" }\ninit_image = "lab.local/no-such-image:1"'
     host = host_with(replaces=f'{images}\nrie_in_image = "{rie}"')
     # One that a user without rights can start.

@@ -35,6 +35,8 @@ const END_LIMIT: Duration = Duration::from_secs(4);
 pub struct Settings {
     /// An archive of images, as `docker save` writes it.
     pub images: Option<PathBuf>,
+    /// Files that the machine's own image has in `/programs`.
+    pub programs: Vec<PathBuf>,
     /// Each step of a pod's life is told so much later.
     pub kubelet_delay: Duration,
     /// The first pause before a container is started again or an image pulled again.
@@ -88,7 +90,7 @@ impl Double {
         let cluster = Arc::new(Cluster::new(&token, &capacity, &address.to_string(), &identity.authority));
         let image_folder = folder.path().join("images");
         fs::create_dir(&image_folder)?;
-        let images = Images::load(settings.images.as_deref(), &image_folder)?;
+        let images = Images::load(settings.images.as_deref(), &settings.programs, &image_folder)?;
         let habits = Habits {
             delay: settings.kubelet_delay,
             back_off: settings.back_off,

@@ -21,6 +21,10 @@ struct Arguments {
     #[arg(long)]
     images: Option<PathBuf>,
 
+    /// A file that the machine's own image has in /programs; may be given more than once
+    #[arg(long = "program", value_name = "FILE")]
+    programs: Vec<PathBuf>,
+
     /// Tell each step of a pod's life so much later
     #[arg(long, default_value_t = 0)]
     kubelet_delay_ms: u64,
@@ -81,6 +85,7 @@ fn keep_mounts_private() -> io::Result<()> {
 async fn serve(arguments: &Arguments) -> io::Result<()> {
     let settings = Settings {
         images: arguments.images.clone(),
+        programs: arguments.programs.clone(),
         kubelet_delay: Duration::from_millis(arguments.kubelet_delay_ms),
         back_off: Duration::from_millis(arguments.back_off_ms),
         eviction: Duration::from_millis(arguments.eviction_ms),

@@ -29,9 +29,12 @@ pub(super) struct Image {
 pub(crate) struct Images(BTreeMap<String, Image>);
 
 impl Images {
-    /// Unpacks an archive, as `docker save` writes it, into a folder.
-    pub(crate) fn load(archive: Option<&Path>, folder: &Path) -> io::Result<Self> {
-        let machine = machine();
+    /// Unpacks an archive, as `docker save` writes it, into a folder. The machine's image has the programs in it as well.
+    pub(crate) fn load(archive: Option<&Path>, programs: &[PathBuf], folder: &Path) -> io::Result<Self> {
+        let mut machine = machine();
+        if !programs.is_empty() {
+            machine.layers.insert(0, with_programs(programs, &folder.join("programs"))?);
+        }
         let mut all = BTreeMap::from([(MACHINE.to_owned(), machine.clone()), (BUSYBOX.to_owned(), machine)]);
         if let Some(archive) = archive {
             unpack(archive, folder)?;
@@ -60,6 +63,19 @@ fn machine() -> Image {
         folder: PathBuf::from("/"),
         ..Image::default()
     }
+}
+
+/// A layer with these files in `/programs`. Where they are on the machine, a pod may have something else, or its user
+/// no right to look.
+fn with_programs(files: &[PathBuf], layer: &Path) -> io::Result<PathBuf> {
+    let folder = layer.join("programs");
+    fs::create_dir_all(&folder)?;
+    for file in files {
+        let Some(name) = file.file_name() else { continue };
+        // They are large, and mostly on the same disk.
+        fs::hard_link(file, folder.join(name)).or_else(|_| fs::copy(file, folder.join(name)).map(drop))?;
+    }
+    Ok(layer.to_owned())
 }
 
 fn unpack(archive: &Path, folder: &Path) -> io::Result<()> {
