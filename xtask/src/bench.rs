@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: figures, each measured here and now.
 
 mod backend;
+mod bars;
 mod docker;
 mod k8s;
+mod plugin;
 mod pool;
 mod rie;
 
@@ -38,6 +40,8 @@ enum What {
     Pool,
     /// Loading and calling a backend, in the host's process and in one of its own
     Backend,
+    /// Loading a backend, and calls through the interface against direct ones
+    Plugin,
     /// The runtime interface emulator, against AWS's own
     Rie,
     /// Containers through hearth, against the floor of the engine and against AWS's emulator
@@ -52,6 +56,7 @@ impl Bench {
             What::Invoke => self.invoke(),
             What::Pool => pool::run(self.json, self.traces.as_deref()),
             What::Backend => backend::run(),
+            What::Plugin => plugin::run(self.json),
             What::Rie => rie::run(self.json),
             What::Docker => docker::run(self.json),
             What::K8s => k8s::run(self.json),

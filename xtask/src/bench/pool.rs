@@ -2,13 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use hearth_tests::{Explain, Problem, Result};
+use hearth_tests::{Explain, Result};
 use serde_json::{Map, Value};
 
-use crate::cargo::{self, cargo};
-use crate::screen;
+use super::bars::{self, Bar};
+use crate::cargo;
 
 /// A trace that is the same everywhere, if there is no other.
 const SYNTHETIC: &str = "functions=1000,minutes=1440,rate=1000,seed=1";
@@ -21,12 +21,6 @@ const ALIKE: [&str; 4] = [
     "acquire_release_ns_fn10000",
 ];
 const FLAT: f64 = 1.25;
-
-/// What a figure is measured against.
-enum Bar {
-    AtMost(f64),
-    AtLeast(f64),
-}
 
 /// Every bar, by the figure's name.
 const BARS: [(&str, Bar); 8] = [
@@ -43,31 +37,22 @@ const BARS: [(&str, Bar); 8] = [
 /// Measures, one after the other, so that no measurement disturbs another.
 pub(super) fn run(json: bool, traces: Option<&Path>) -> Result<()> {
     let binaries = cargo::build(&["--release", "--package", "hearth-host"])?;
-    let mut figures = example("hearth-pool", "acquire_cost")?;
+    let mut figures = bars::example("hearth-pool", "acquire_cost", &[])?;
     figures.insert("acquire_release_spread".to_owned(), spread(&figures)?.into());
-    figures.extend(example("hearth-host", "driver_cost")?);
+    figures.extend(bars::example("hearth-host", "driver_cost", &[])?);
     let (trace, arguments) = trace(traces);
     let mut simulate = Command::new(&binaries.hearth);
     simulate.args(["simulate", "--policy", "ttl:10m", "--json"]).args(&arguments);
-    let rate = object(&mut simulate)?
+    let rate = bars::object(&mut simulate)?
         .remove("trace_invocations_per_s")
         .explain("the simulator does not tell how fast it was")?;
     figures.insert("trace_invocations_per_s".to_owned(), rate);
-    if json { print_json(figures) } else { print_table(&figures, &trace) }
-}
-
-fn example(package: &str, name: &str) -> Result<Map<String, Value>> {
-    object(&mut cargo(["run", "--release", "--quiet", "--package", package, "--example", name]))
-}
-
-/// The JSON object that a program prints.
-fn object(command: &mut Command) -> Result<Map<String, Value>> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stderr(Stdio::inherit()).output().explain(format_args!("cannot run `{name}`"))?;
-    if !output.status.success() {
-        return Err(Problem::new(format!("`{name}` ended with {}", output.status)));
+    if json {
+        return bars::print_json(figures);
     }
-    serde_json::from_slice(&output.stdout).explain(format_args!("what `{name}` printed is no JSON object"))
+    bars::print_table(&figures, &BARS)?;
+    anstream::println!("\n  trace_invocations_per_s: {trace}");
+    Ok(())
 }
 
 /// How much more the dearest pair costs than the cheapest.
@@ -92,28 +77,4 @@ fn trace(traces: Option<&Path>) -> (String, Vec<PathBuf>) {
         let name = format!("a synthetic day ({SYNTHETIC})");
         (name, ["--synthetic", SYNTHETIC].map(|it| PathBuf::from(OsStr::new(it))).to_vec())
     }
-}
-
-fn print_json(figures: Map<String, Value>) -> Result<()> {
-    let json = serde_json::to_string_pretty(&Value::Object(figures)).explain("the figures are no JSON")?;
-    anstream::println!("{json}");
-    Ok(())
-}
-
-fn print_table(figures: &Map<String, Value>, trace: &str) -> Result<()> {
-    let mut rows = vec![["FIGURE", "VALUE", "BAR", "VERDICT"].map(str::to_owned).to_vec()];
-    for (name, bar) in &BARS {
-        let value = figures.get(*name).and_then(Value::as_f64);
-        let value = value.explain(format_args!("no figure {name} was measured"))?;
-        let (bar, holds) = match *bar {
-            Bar::AtMost(bar) => (format!("≤ {bar}"), value <= bar),
-            Bar::AtLeast(bar) => (format!("≥ {bar}"), bar <= value),
-        };
-        let verdict = if holds { "holds" } else { "missed" };
-        let digits = if value < 10.0 { 2 } else { 0 };
-        rows.push(vec![(*name).to_owned(), format!("{value:.digits$}"), bar, verdict.to_owned()]);
-    }
-    screen::table(&rows);
-    anstream::println!("\n  trace_invocations_per_s: {trace}");
-    Ok(())
 }
