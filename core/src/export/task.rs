@@ -84,7 +84,7 @@ fn lost(failure: JoinError) -> BackendError {
     match failure.try_into_panic() {
         Ok(panic) => {
             let message = format!("the backend panicked: {}", panic_message(&*panic));
-            // What was thrown may panic again when it is dropped, and this is a thread of the host's.
+            // What was thrown may panic again when it is dropped; then its message would be lost.
             std::mem::forget(panic);
             BackendError::new(ErrorKind::PANICKED, message)
         }
