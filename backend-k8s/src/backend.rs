@@ -82,6 +82,7 @@ impl Plugin for KubernetesBackend {
         let owner = places.own_pod.clone().filter(|own| own.namespace == cluster.namespace);
         let instances = Arc::new(Instances::default());
         let watch = Watch::new(cluster.clone(), host.clone(), instances.clone());
+        watch.adopt().await?;
         let backend = Self {
             watching: tokio::spawn(watch.clone().run()),
             emulators: Mutex::default(),

@@ -146,6 +146,20 @@ impl Watch {
         }
     }
 
+    /// Takes over what an earlier backend of the same host has launched and what still runs: the process that held it
+    /// may have ended, and the host uses those pods. What else that one left goes with the first sweep.
+    pub(crate) async fn adopt(&self) -> Result<()> {
+        let listed = self.list().await?;
+        let own = listed.iter().filter(|pod| labels::read(pod, labels::EPOCH) == self.host.info().epoch);
+        let kept = own.filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        // A node may not have told yet of one that runs; one that was still being launched is ended by the host.
+        for pod in kept.filter(|pod| !matches!(outlook::read(pod).stage, Stage::Ended(_))) {
+            // It was begun a moment ago: nobody has told of its end.
+            drop(self.instances.begin(&pod.name_any()).launched());
+        }
+        Ok(())
+    }
+
     /// Removes what an earlier host process of this installation left behind, and what this one could not remove while
     /// the API server was gone.
     pub(crate) async fn reap(&self) -> Result<ReapReport> {

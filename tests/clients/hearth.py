@@ -1,9 +1,11 @@
 """A running hearth, and what the tests say to it."""
 
 import base64
+import contextlib
 import io
 import json
 import os
+import pathlib
 import re
 import stat
 import subprocess
@@ -85,6 +87,16 @@ class Host:
         with urllib.request.urlopen(request, timeout=ANSWER_LIMIT) as answer:
             body = answer.read()
             return json.loads(body) if answer.headers["content-type"] == "application/json" else body.decode()
+
+    def backend_process(self):
+        """The number of the process that holds the backend, if it has one of its own."""
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            # It may have ended meanwhile.
+            with contextlib.suppress(OSError):
+                head, tail = stat.read_text().rsplit(")", 1)
+                if head.endswith("(hearth-backend") and int(tail.split()[1]) == self.process.pid:
+                    return int(stat.parent.name)
+        raise AssertionError("the backend has no process of its own")
 
     def stop(self):
         """Ends it with SIGTERM; answers the exit status."""

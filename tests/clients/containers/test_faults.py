@@ -1,8 +1,6 @@
 """What goes wrong with containers, engines and hosts: it is told at once, the next invocation works, nothing is left."""
 
-import contextlib
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -146,24 +144,13 @@ def test_a_killed_host_leaves_no_container_and_another_host_keeps_its_own(tmp_pa
     assert not containers.of(kept), "a host that ends leaves nothing"
 
 
-def backend_of(host):
-    """The number of the process that holds the backend of a host."""
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        # It may have ended meanwhile.
-        with contextlib.suppress(OSError):
-            head, tail = stat.read_text().rsplit(")", 1)
-            if head.endswith("(hearth-backend") and int(tail.split()[1]) == host.process.pid:
-                return int(stat.parent.name)
-    raise AssertionError("the backend has no process of its own")
-
-
 def test_a_backend_whose_process_is_killed_costs_no_container_and_no_warm_invocation(tmp_path, deploy_to, containers):
     host = Host(tmp_path / "data", "--backend", "docker", "--isolate-backend")
     try:
         function, other = (deploy_to(host)(ECHO) for _ in range(2))
         function.invoke()
         container = containers.one(function)
-        os.kill(backend_of(host), signal.SIGKILL)
+        os.kill(host.backend_process(), signal.SIGKILL)
         assert function.invoke("meanwhile").json == "meanwhile"
         assert other.invoke("launched by another process").json == "launched by another process"
         assert function.invoke("afterwards").json == "afterwards"

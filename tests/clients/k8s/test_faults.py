@@ -1,6 +1,7 @@
 """What goes wrong with pods, nodes, the API server and hosts: it is told at once, the next invocation works, nothing is
 left."""
 
+import os
 import signal
 import time
 from contextlib import contextmanager
@@ -295,6 +296,26 @@ def test_a_killed_host_leaves_no_pod_and_another_host_keeps_its_own(tmp_path, de
     finally:
         assert [host.stop() for host in (one, other)] == [0, 0]
     assert not namespace.of(kept), "a host that ends leaves nothing"
+
+
+def test_a_backend_whose_process_is_killed_costs_no_pod_and_no_warm_invocation(tmp_path, deploy_to, namespace, arguments):
+    arguments, environment = arguments
+    host = Host(tmp_path / "data", *arguments, "--isolate-backend", env=environment)
+    try:
+        function, other = (deploy_to(host)(ECHO) for _ in range(2))
+        function.invoke()
+        pod = namespace.one(function)
+        os.kill(host.backend_process(), signal.SIGKILL)
+        assert function.invoke("meanwhile").json == "meanwhile"
+        assert other.invoke("launched by another process").json == "launched by another process"
+        assert function.invoke("afterwards").json == "afterwards"
+        assert name_of(namespace.one(function)) == name_of(pod)
+        namespace.remove(f"pods/{name_of(pod)}", gracePeriodSeconds=0)
+        wait_until(lambda: not of_host(host, function), "the host to be told of an end that the first process would have told")
+        function.invoke()
+    finally:
+        assert host.stop() == 0
+    assert not namespace.of(function), "a host that ends leaves nothing"
 
 
 def test_pods_go_with_the_pod_of_their_host(tmp_path, deploy_to, namespace, arguments):
