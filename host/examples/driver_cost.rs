@@ -13,7 +13,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hearth_core::{Backend, BackendInfo, CallContext, Instance, LaunchSpec};
-use hearth_host::api::access::FunctionKeys;
 use hearth_host::catalog::function::{
     Architecture, Code, FunctionConfig, FunctionKey, ImageCode, LogFormat, Logging, SnapStart, Tracing,
     VersionName,
@@ -22,6 +21,7 @@ use hearth_host::catalog::{Deploy, Deployer, Limits, Numbers, Target};
 use hearth_host::clock::Clock;
 use hearth_host::driver::{Driver, Reserved, Settings};
 use hearth_host::metrics::Metrics;
+use hearth_host::sigv4::FunctionKeys;
 
 /// Pairs of acquire and release that are timed together: the clock itself takes some 25 ns to read.
 const PAIRS: u32 = 1_000;

@@ -29,11 +29,11 @@ use hearth_pool::{
 use tokio::sync::{Notify, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::api::access::FunctionKeys;
 use crate::catalog::{Deployer, Limits, Target};
 use crate::clock::Clock;
 use crate::function_logs::FunctionLogs;
 use crate::metrics::Metrics;
+use crate::sigv4::FunctionKeys;
 
 pub use self::events::EventSink;
 pub use self::instance::Instance;

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 /// What somebody signs with.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,6 +32,37 @@ pub struct Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What functions sign with when they call this host or another service: their account's number is the access key id,
+/// so that they stay in that account.
+#[derive(Clone, Debug)]
+pub struct FunctionKeys {
+    secret: String,
+    session_token: String,
+}
+
+impl FunctionKeys {
+    /// For a host that lets anybody call: the same for all, and no secret.
+    pub fn known() -> Self {
+        Self { secret: "hearth".to_owned(), session_token: "hearth".to_owned() }
+    }
+
+    /// For a host that asks for signatures: nobody knows them but this host and what it runs. Functions do not outlive
+    /// their host, and so need no others after a restart.
+    pub fn secret() -> Self {
+        let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        Self { secret: random(), session_token: random() }
+    }
+
+    /// Those of an account's functions.
+    pub fn of(&self, account: &str) -> Keys {
+        Keys {
+            id: account.to_owned(),
+            secret: self.secret.clone(),
+            session_token: Some(self.session_token.clone()),
+        }
     }
 }
 
@@ -81,15 +113,11 @@ pub fn sign(
     keys: &Keys,
     scope: Scope<'_>,
 ) -> Result<(), String> {
-    let uri = request.uri().to_string();
-    let headers: Vec<_> = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let method = request.method().clone();
-    let unsigned = Unsigned { method: method.as_str(), uri: &uri, headers: &headers, body };
+    let headers = request.headers().iter();
+    let headers: Vec<_> =
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    let (method, uri) = (request.method().as_str(), &*request.uri().to_string());
+    let unsigned = Unsigned { method, uri, headers: &headers, body };
     let (instructions, _) = signed(unsigned, keys, scope, Location::Header)?.into_parts();
     instructions.apply_to_request_http1x(request);
     Ok(())

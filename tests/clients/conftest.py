@@ -7,6 +7,7 @@ import pytest
 
 from fixtures import deployer, started
 from hearth import wait_for_file
+from services import Services
 
 
 def pytest_configure():
@@ -32,6 +33,14 @@ def slow_host(tmp_path_factory):
     """A host whose deploys take a while."""
     config = "[backends.mock]\nprepare_delay_ms = 500\n"
     yield from started(tmp_path_factory, "slow", "--backend", "mock", config=config)
+
+
+@pytest.fixture(scope="module")
+def services():
+    """Other services, which take what the tests of a module have hosts send there."""
+    services = Services()
+    yield services
+    services.close()
 
 
 @pytest.fixture(scope="session")

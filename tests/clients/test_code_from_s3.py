@@ -7,20 +7,12 @@ import pytest
 
 from fixtures import PYTHON, deployer, started
 from hearth import ROLE, refusal, zip_of
-from services import Services
 
 NO_SUCH_KEY = (
     400,
     "InvalidParameterValueException",
     "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.",
 )
-
-
-@pytest.fixture(scope="module")
-def services():
-    services = Services()
-    yield services
-    services.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 from fixtures import deployer, started
 from hearth import ACCOUNT, REGION, refusal, wait_until
-from services import Services
 
 # The second retry would come after the least age that a function can be given.
 CONFIG = """
@@ -26,13 +25,6 @@ def handler(event, context):
     return {"got": event}
 """
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-
-
-@pytest.fixture(scope="module")
-def services():
-    services = Services()
-    yield services
-    services.close()
 
 
 @pytest.fixture(scope="module")

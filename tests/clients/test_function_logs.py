@@ -10,7 +10,6 @@ import pytest
 
 from fixtures import deployer, started
 from hearth import ANSWER_LIMIT, wait_until
-from services import Services
 
 SAYS = """
 def handler(event, context):
@@ -18,13 +17,6 @@ def handler(event, context):
     return context.log_stream_name
 """
 LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}) (.*)")
-
-
-@pytest.fixture(scope="module")
-def services():
-    services = Services()
-    yield services
-    services.close()
 
 
 @pytest.fixture(scope="module")

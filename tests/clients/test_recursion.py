@@ -9,7 +9,6 @@ import pytest
 
 from fixtures import deployer, started
 from hearth import refusal, wait_until
-from services import Services
 
 # AWS stops a function before it is run for the 17th time.
 MOST = 16
@@ -23,13 +22,6 @@ def handler(event, context):
         client = boto3.client("lambda", endpoint_url=event["host"])
         client.invoke(FunctionName=context.function_name, InvocationType="Event", Payload=json.dumps(event))
 """
-
-
-@pytest.fixture(scope="module")
-def services():
-    services = Services()
-    yield services
-    services.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use self::claim::Claim;
-pub use self::key_ring::{FunctionKeys, KeyHolder, KeyRing};
+pub use self::key_ring::{KeyHolder, KeyRing};
 use super::arn::is_account;
 use super::body::{self, Limit};
 use super::error::ApiError;
 use super::{ApiState, code};
 use crate::clock::Clock;
-use crate::sigv4::{self, Scope, Unsigned};
+use crate::sigv4::{self, FunctionKeys, Scope, Unsigned};
 
 mod claim;
 mod key_ring;
@@ -80,9 +80,7 @@ impl Access {
             key_id: claim.key_id,
         })
     }
-}
 
-impl Access {
     /// A link to something of this host that its reader need not sign: the one who asked for it has, and it is good for
     /// as long as AWS's own links to code. Nothing where nobody needs to sign.
     pub(super) fn link(&self, url: &str, headers: &HeaderMap) -> Option<String> {

@@ -20,7 +20,6 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::access::FunctionKeys;
 use super::*;
 use crate::aws::{self, Aws};
 use crate::catalog::package::tests::zip_of;
@@ -30,6 +29,7 @@ use crate::destinations::Destinations;
 use crate::driver::{self, Driver, EventSink};
 use crate::event_queue::Policy;
 use crate::metrics::Metrics;
+use crate::sigv4::FunctionKeys;
 
 mod functions;
 mod invocations;

@@ -10,8 +10,7 @@ use serde::Deserialize;
 use crate::api::access::Access;
 use crate::clock::Clock;
 use crate::config::HostConfig;
-use crate::invoke::connection::Address;
-use crate::invoke::connection::{Connection, SendError, TimedOut};
+use crate::invoke::connection::{Address, Connection, SendError, TimedOut};
 use crate::sigv4::{self, Scope};
 
 /// How long a running hearth may take to answer.

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::instance::Launched;
 use super::{Driver, Instance, ProvisioningFailure, Refused, Reserved, Shared, State, Waiter, context};
-use crate::api::access::FunctionKeys;
 use crate::catalog::Target;
 use crate::clock::Clock;
 use crate::function_logs::{Place, Source};
-use crate::sigv4::Keys;
+use crate::sigv4::{FunctionKeys, Keys};
 
 /// The first pause before a termination is tried again; it doubles up to [`TERMINATE_RETRY_MAX`].
 pub(super) const TERMINATE_RETRY: Duration = Duration::from_millis(100);

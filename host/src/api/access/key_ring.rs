@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use crate::api::arn::is_account;
-use crate::sigv4::Keys;
+use crate::sigv4::{FunctionKeys, Keys};
 
 /// Somebody who may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,37 +19,6 @@ pub struct KeyHolder {
 pub struct KeyRing {
     by_id: BTreeMap<String, KeyHolder>,
     functions: FunctionKeys,
-}
-
-/// What functions sign with when they call this host or another service: their account's number is the access key id,
-/// so that they stay in that account.
-#[derive(Clone, Debug)]
-pub struct FunctionKeys {
-    secret: String,
-    session_token: String,
-}
-
-impl FunctionKeys {
-    /// For a host that lets anybody call: the same for all, and no secret.
-    pub fn known() -> Self {
-        Self { secret: "hearth".to_owned(), session_token: "hearth".to_owned() }
-    }
-
-    /// For a host that asks for signatures: nobody knows them but this host and what it runs. Functions do not outlive
-    /// their host, and so need no others after a restart.
-    pub fn secret() -> Self {
-        let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        Self { secret: random(), session_token: random() }
-    }
-
-    /// Those of an account's functions.
-    pub fn of(&self, account: &str) -> Keys {
-        Keys {
-            id: account.to_owned(),
-            secret: self.secret.clone(),
-            session_token: Some(self.session_token.clone()),
-        }
-    }
 }
 
 impl KeyRing {
