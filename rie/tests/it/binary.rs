@@ -1,16 +1,17 @@
 //! The program `rie`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use crate::support::{PREAMBLE, python};
 
 const ECHO: &str = r#"
-import os
+import os, sys
 print("up", flush=True)
 while True:
     id, event, headers = next_invocation()
+    print("an error", file=sys.stderr, flush=True)
     respond(id, [event, headers["Lambda-Runtime-Invoked-Function-Arn"], os.environ["_HANDLER"], len(id)])
 "#;
 
@@ -18,22 +19,32 @@ while True:
 struct Rie {
     process: Child,
     address: SocketAddr,
+    /// Both outputs, as one log.
+    log: BufReader<PipeReader>,
 }
 
 impl Rie {
     fn start(environment: &[(&str, &str)]) -> Self {
         let (address, runtime_api) = (free_address(), free_address());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rie"))
+        let (log, writer) = std::io::pipe().unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_rie"))
             .arg(format!("--runtime-interface-emulator-address={address}"))
             .args(["--runtime-api-address", &runtime_api.to_string()])
             .args([python().to_str().unwrap(), "-c", &format!("{PREAMBLE}{ECHO}"), "app.handler"])
             .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
             .spawn()
             .unwrap();
-        let output = BufReader::new(process.stdout.as_mut().unwrap());
-        assert!(output.lines().any(|line| line.unwrap() == "up"));
-        Self { process, address }
+        let mut log = BufReader::new(log);
+        assert!(log.by_ref().lines().any(|line| line.unwrap() == "up"));
+        Self { process, address, log }
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        let id = i32::try_from(self.process.id()).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.process.wait().unwrap().code()
     }
 
     fn post(&self, headers: &str) -> String {
@@ -74,9 +85,17 @@ fn with_a_token_it_is_an_instance_and_ends_when_it_is_asked_to() {
     assert!(rie.post("").starts_with("HTTP/1.1 401 "));
     let admitted = rie.post("Authorization: Bearer secret\r\n");
     assert!(admitted.contains("Lambda-Runtime-Aws-Request-Id is missing"), "{admitted}");
-    let id = i32::try_from(rie.process.id()).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM).unwrap();
-    assert_eq!(rie.process.wait().unwrap().code(), Some(0));
+    assert_eq!(rie.end(), Some(0));
+}
+
+#[test]
+fn its_log_is_in_order_and_whole_when_it_ends() {
+    let mut rie = Rie::start(&[]);
+    (0..20).for_each(|_| drop(rie.post("")));
+    assert_eq!(rie.end(), Some(0));
+    let words = rie.log.by_ref().lines().map(|line| line.unwrap().split(' ').next().unwrap().to_owned());
+    let words: Vec<_> = words.filter(|word| word != "INIT_START").collect();
+    assert_eq!(words, ["START", "an", "END", "REPORT"].repeat(20));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use hearth_rie::Instance;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::console::Console;
 use crate::fetch::Order;
 use crate::settings::Settings;
 
@@ -49,14 +50,22 @@ async fn serve(settings: Settings) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_listen)?;
     let addresses = format!("{} or {}", settings.listen, settings.runtime_api);
     let grace = settings.grace;
-    let instance = Instance::start(settings.into_instance(Arc::new(console::Console)));
+    let console = Arc::new(Console::default());
+    let instance = Instance::start(settings.into_instance(console.clone()));
     let instance =
         Arc::new(instance.await.map_err(|error| format!("cannot listen on {addresses}: {error}"))?);
     let _orphans = orphans::adopt(instance.clone());
+    let end = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        instance.shutdown(grace).await;
+    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = end => {}
+        () = console.run() => {}
     }
-    instance.shutdown(grace).await;
+    console.flush();
     Ok(())
 }
