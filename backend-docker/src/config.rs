@@ -19,9 +19,11 @@ const LIMITS: [(&str, i64, i64); 4] = [
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the engine is: `unix:///path` or `tcp://host:port`. Without it, `DOCKER_HOST`, the docker CLI's current
-    /// context and the usual sockets are tried, in this order.
+    /// Where the engine is: `unix:///path`, `tcp://host:port` or `ssh://user@host`. Without it, `DOCKER_HOST`, the docker
+    /// CLI's current context and the usual sockets are tried, in this order.
     pub host: Option<String>,
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, if `host` is to be spoken to over TLS.
+    pub cert_path: Option<PathBuf>,
 
     /// Where the images of the runtimes are: `python3.13` is `<image_prefix>/python:3.13`.
     pub image_prefix: String,
@@ -42,8 +44,9 @@ pub struct Config {
     pub network: String,
     /// How the host reaches a container.
     pub reach: Reach,
-    /// Where ports are published, if they are.
-    pub published_address: String,
+    /// The address at which ports are published, if they are. Without it, 127.0.0.1; on another machine all that it has,
+    /// and they are reached at the one that the engine is.
+    pub published_address: Option<String>,
     /// Added to `/etc/hosts`: `name:address`. `host.docker.internal` is there always.
     pub extra_hosts: Vec<String>,
     /// Servers for names; the engine's own if empty.
@@ -130,6 +133,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             host: None,
+            cert_path: None,
             image_prefix: "public.ecr.aws/lambda".to_owned(),
             images: BTreeMap::new(),
             pull: Pull::Missing,
@@ -138,7 +142,7 @@ impl Default for Config {
             code: Code::Auto,
             network: "bridge".to_owned(),
             reach: Reach::Auto,
-            published_address: "127.0.0.1".to_owned(),
+            published_address: None,
             extra_hosts: Vec::new(),
             dns: Vec::new(),
             tmp: Tmp::Tmpfs,
@@ -159,6 +163,9 @@ impl Default for Config {
 pub(crate) struct Places {
     /// `DOCKER_HOST`.
     pub(crate) docker_host: Option<String>,
+    /// The folder with certificates for `docker_host`: `DOCKER_CERT_PATH`, or else that of the docker CLI's settings, if
+    /// `DOCKER_TLS_VERIFY` asks for TLS.
+    pub(crate) docker_cert_path: Option<PathBuf>,
     /// `DOCKER_CONTEXT`.
     pub(crate) docker_context: Option<String>,
     /// Where the docker CLI keeps its settings.
@@ -173,14 +180,15 @@ impl Places {
     #[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment")]
     pub(crate) fn of_host() -> Self {
         let text = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let home = text("HOME").map(PathBuf::from);
+        let path = |name| text(name).map(PathBuf::from);
+        let docker_config = path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker")));
+        let certificates = path("DOCKER_CERT_PATH").or_else(|| docker_config.clone());
         Self {
             docker_host: text("DOCKER_HOST"),
+            docker_cert_path: text("DOCKER_TLS_VERIFY").and(certificates),
             docker_context: text("DOCKER_CONTEXT"),
-            docker_config: text("DOCKER_CONFIG")
-                .map(PathBuf::from)
-                .or_else(|| Some(home.as_ref()?.join(".docker"))),
-            runtime_dir: text("XDG_RUNTIME_DIR").map(PathBuf::from),
+            docker_config,
+            runtime_dir: path("XDG_RUNTIME_DIR"),
             programs: emulator::programs("libhearth_backend_docker.so"),
         }
     }

@@ -1,18 +1,22 @@
 //! The engine: where it is, and what it can do.
 
 mod context;
+mod ssh;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::Docker;
+use bollard::{API_DEFAULT_VERSION, Docker};
 use hearth_core::{BackendError, Result};
 
 use crate::config::{Config, Places};
 
 /// How long an engine may take to say who it is.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many seconds an answer may take: as bollard has it where it is not asked.
+const ANSWER_LIMIT_SECONDS: u64 = 120;
 
 /// An engine that has answered. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,25 +32,65 @@ pub(crate) struct Engine {
 /// Where an engine is, or may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// `unix:///path` or `tcp://host:port`.
+    /// `unix:///path`, `tcp://host:port` or `ssh://user@host`.
     pub(crate) url: String,
+    /// The folder with the certificates by which both sides know one another, where TLS is spoken.
+    certificates: Option<PathBuf>,
     /// Who named it, for people; nothing for the usual places.
     named_by: Option<String>,
 }
 
 impl Address {
     fn named(url: &str, by: impl Into<String>) -> Self {
-        Self { url: url.to_owned(), named_by: Some(by.into()) }
+        Self { url: url.to_owned(), certificates: None, named_by: Some(by.into()) }
     }
 
     fn usual(socket: impl fmt::Display) -> Self {
-        Self { url: format!("unix://{socket}"), named_by: None }
+        Self { url: format!("unix://{socket}"), certificates: None, named_by: None }
+    }
+
+    fn with_certificates(self, folder: Option<PathBuf>) -> Self {
+        Self { certificates: folder, ..self }
     }
 
     /// The machine that the engine is on, if that may be another one.
     pub(crate) fn remote_host(&self) -> Option<&str> {
-        let (scheme, rest) = self.url.split_once("://")?;
-        (scheme != "unix").then(|| rest.rsplit_once(':').map_or(rest, |(host, _)| host))
+        let (_, rest) = self.url.split_once("://").filter(|(scheme, _)| *scheme != "unix")?;
+        let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+        // What follows the last colon is no port if an IPv6 address ends after it.
+        let port = place.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+        Some(port.map_or(place, |(host, _)| host))
+    }
+
+    /// A client; nothing is sent yet.
+    fn client(&self) -> Result<Docker, String> {
+        let client = match (self.scheme(), &self.certificates) {
+            ("ssh", _) => ssh::client(&self.url),
+            ("tcp" | "http" | "https", Some(folder)) => return self.client_with_certificates(folder),
+            ("https", None) => {
+                return Err("for TLS, set DOCKER_TLS_VERIFY, or `cert_path` in [backends.docker]".to_owned());
+            }
+            _ => Docker::connect_with_host(&self.url),
+        };
+        client.map_err(|error| error.to_string())
+    }
+
+    fn client_with_certificates(&self, folder: &Path) -> Result<Docker, String> {
+        let [authority, certificate, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| folder.join(name));
+        if !authority.exists() {
+            return Err(format!(
+                "there is no {}: for TLS, ca.pem, and cert.pem and key.pem if the engine wants to know who asks",
+                authority.display()
+            ));
+        }
+        let (limit, version) = (ANSWER_LIMIT_SECONDS, API_DEFAULT_VERSION);
+        Docker::connect_with_ssl(&self.url, &key, &certificate, &authority, limit, version)
+            .map_err(|error| error.to_string())
+    }
+
+    fn scheme(&self) -> &str {
+        self.url.split_once("://").map_or("", |(scheme, _)| scheme)
     }
 }
 
@@ -82,7 +126,7 @@ impl Engine {
         {
             return Err(format!("there is no {socket}"));
         }
-        let docker = Docker::connect_with_host(&address.url).map_err(|error| error.to_string())?;
+        let docker = address.client()?;
         let hello = async {
             let docker = docker.negotiate_version().await?;
             let version = docker.version().await?;
@@ -113,10 +157,13 @@ impl Engine {
 /// Where to look, first to last. What somebody has named is the only one: another engine is not what they meant.
 fn addresses(config: &Config, places: &Places) -> Result<Vec<Address>> {
     if let Some(host) = &config.host {
-        return Ok(vec![Address::named(host, "`host` in [backends.docker]")]);
+        let address = Address::named(host, "`host` in [backends.docker]");
+        return Ok(vec![address.with_certificates(config.cert_path.clone())]);
     }
     if let Some(host) = &places.docker_host {
-        return Ok(vec![Address::named(host, "DOCKER_HOST")]);
+        return Ok(vec![
+            Address::named(host, "DOCKER_HOST").with_certificates(places.docker_cert_path.clone()),
+        ]);
     }
     if let Some(address) = context::current(places)? {
         return Ok(vec![address]);
@@ -175,10 +222,38 @@ mod tests {
         let of = |config: &Config| addresses(config, &places).unwrap();
         let by_variable = of(&Config::default());
         assert_eq!(by_variable, [Address::named("tcp://there:2375", "DOCKER_HOST")]);
-        assert_eq!(by_variable[0].remote_host(), Some("there"));
         let config = Config { host: Some("unix:///mine.sock".to_owned()), ..Config::default() };
         let by_setting = of(&config);
         assert_eq!(by_setting, [Address::named("unix:///mine.sock", "`host` in [backends.docker]")]);
-        assert_eq!(by_setting[0].remote_host(), None);
+    }
+
+    #[test]
+    fn the_machine_of_an_engine_is_in_its_address() {
+        for (url, host) in [
+            ("unix:///var/run/docker.sock", None),
+            ("tcp://there:2375", Some("there")),
+            ("tcp://[fd00::1]:2376", Some("[fd00::1]")),
+            ("ssh://me@there", Some("there")),
+            ("ssh://me@[fd00::1]", Some("[fd00::1]")),
+            ("ssh://there:2222/", Some("there")),
+        ] {
+            assert_eq!(Address::named(url, "test").remote_host(), host, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn certificates_that_are_missing_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = folder.path().display();
+        let told = |host: &str, cert_path: Option<PathBuf>| {
+            let config = Config { host: Some(host.to_owned()), cert_path, ..Config::default() };
+            async move { Engine::find(&config, &Places::default()).await.unwrap_err().to_string() }
+        };
+        let error = told("tcp://127.0.0.1:1", Some(folder.path().to_owned())).await;
+        let expected =
+            format!("(there is no {certificates}/ca.pem: for TLS, ca.pem, and cert.pem and key.pem if ");
+        assert!(error.contains(&expected), "{error}");
+        let error = told("https://127.0.0.1:1", None).await;
+        assert!(error.contains("(for TLS, set DOCKER_TLS_VERIFY, or `cert_path` in "), "{error}");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Network {
     engine: Engine,
     name: String,
     reach: Reach,
-    published_address: String,
+    published_address: Option<String>,
     subnets: OnceCell<Vec<Subnet>>,
 }
 
@@ -59,14 +59,17 @@ impl Network {
             Reach::Published => false,
             Reach::Auto => remote.is_none() && is_inside(),
         };
-        Ok(match remote {
-            _ if is_direct => Route::Direct,
-            Some(host) => Route::Published { bind: String::new(), connect: host.to_owned() },
-            None => Route::Published {
-                bind: self.published_address.clone(),
-                connect: self.published_address.clone(),
-            },
-        })
+        if is_direct {
+            return Ok(Route::Direct);
+        }
+        // On another machine, at all of its addresses: which of them is the one by which it is known here, only its
+        // user can tell.
+        let (bind, connect) = match (&self.published_address, remote) {
+            (Some(address), _) => (address.as_str(), address.as_str()),
+            (None, Some(host)) => ("", host),
+            (None, None) => ("127.0.0.1", "127.0.0.1"),
+        };
+        Ok(Route::Published { bind: bind.to_owned(), connect: connect.to_owned() })
     }
 
     async fn subnets(&self) -> Result<Vec<Subnet>> {

@@ -21,16 +21,26 @@ pub(super) fn current(places: &Places) -> Result<Option<Address>> {
     else {
         return Ok(None);
     };
-    let file = folder.join("contexts/meta").join(name_of([name.as_str()])).join("meta.json");
+    let id = name_of([name.as_str()]);
+    let file = folder.join("contexts/meta").join(&id).join("meta.json");
     let context = read(&file).unwrap_or_default();
-    match context["Endpoints"]["docker"]["Host"].as_str() {
-        Some(host) => Ok(Some(Address::named(host, format!("the docker CLI's context `{name}`")))),
-        None => Err(BackendError::config(format!(
+    let endpoint = &context["Endpoints"]["docker"];
+    let Some(host) = endpoint["Host"].as_str() else {
+        return Err(BackendError::config(format!(
             "the docker CLI's current context is `{name}`, and {} does not say where its engine is; choose another one \
              with `docker context use`, or set DOCKER_HOST",
             file.display()
-        ))),
+        )));
+    };
+    if endpoint["SkipTLSVerify"] == true {
+        return Err(BackendError::config(format!(
+            "the docker CLI's context `{name}` speaks to whatever answers at {host}, without a look at its certificate; \
+             hearth does not: give the context the engine's `ca`, or choose another one with DOCKER_CONTEXT"
+        )));
     }
+    let certificates = folder.join("contexts/tls").join(&id).join("docker");
+    let address = Address::named(host, format!("the docker CLI's context `{name}`"));
+    Ok(Some(address.with_certificates(certificates.exists().then_some(certificates))))
 }
 
 fn read(file: &Path) -> Option<Value> {
@@ -61,6 +71,24 @@ mod tests {
         let (_folder, places) = with_context("default");
         assert_eq!(current(&places).unwrap(), None);
         assert_eq!(current(&Places::default()).unwrap(), None);
+    }
+
+    #[test]
+    fn certificates_of_a_context_are_used_and_never_left_out() {
+        let (folder, places) = with_context("lab");
+        let certificates = folder.path().join("contexts/tls").join(name_of(["lab"])).join("docker");
+        fs::create_dir_all(&certificates).unwrap();
+        let address = Address::named("unix:///lab.sock", "the docker CLI's context `lab`");
+        assert_eq!(current(&places).unwrap(), Some(address.with_certificates(Some(certificates))));
+
+        let meta = folder.path().join("contexts/meta").join(name_of(["lab"])).join("meta.json");
+        let trusting = r#"{"Endpoints":{"docker":{"Host":"tcp://lab:2376","SkipTLSVerify":true}}}"#;
+        fs::write(meta, trusting).unwrap();
+        let error = current(&places).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the docker CLI's context `lab` speaks to whatever answers at tcp://lab:2376"),
+            "{error}"
+        );
     }
 
     #[test]
