@@ -35,6 +35,7 @@ async fn main() {
     let settings = Settings {
         pool: hearth_pool::Config::default(),
         terminate_grace: Duration::ZERO,
+        pause_idle_after: None,
         record: std::env::args_os().nth(1).map(Into::into),
         logs: None,
         function_keys: FunctionKeys::known(),

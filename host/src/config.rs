@@ -53,6 +53,8 @@ pub struct HostConfig {
     pub shutdown_grace: Duration,
     /// How long an instance has between being asked to end and being killed.
     pub terminate_grace: Duration,
+    /// How long an instance is unused until it is paused; nothing if none is.
+    pub pause_idle_after: Option<Duration>,
     /// Added to the environment of every function.
     pub function_env: BTreeMap<String, String>,
     /// The backend's own settings, as JSON; empty for its defaults.
@@ -166,6 +168,7 @@ struct PoolSection {
     keep_alive: Option<String>,
     keep_alive_seconds: Option<f64>,
     launches_at_once: Option<u32>,
+    pause_idle_after_seconds: Option<f64>,
 }
 
 /// Section `[events]` of the file.
@@ -228,6 +231,7 @@ impl HostConfig {
             // Docker and Kubernetes kill 10 and 30 seconds after SIGTERM: there must be time left to clean up.
             shutdown_grace: seconds("shutdown_grace_seconds", file.shutdown_grace_seconds, 8.0)?,
             terminate_grace: seconds("terminate_grace_seconds", file.terminate_grace_seconds, 2.0)?,
+            pause_idle_after: file.pool.pause_idle_after()?,
             events: file.events.into_policy()?,
             aws: endpoints::read(environment)?,
             keep_logs: file.logs.age()?,
@@ -302,6 +306,11 @@ impl PoolSection {
             launches_at_once: self.launches_at_once.unwrap_or(defaults.launches_at_once),
             ..defaults
         })
+    }
+
+    fn pause_idle_after(&self) -> Result<Option<Duration>, ConfigError> {
+        let after = |given| seconds("pool.pause_idle_after_seconds", Some(given), 0.0);
+        self.pause_idle_after_seconds.map(after).transpose()
     }
 
     /// A policy by its name, or a time to live in seconds: not both.

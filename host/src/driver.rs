@@ -8,6 +8,7 @@ mod effects;
 mod events;
 mod instance;
 mod lease;
+mod pausing;
 mod preparations;
 mod provisioning;
 mod shutdown;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hearth_core::{Backend, BackendError, BackendInfo, CallContext, LaunchSpec, Meta};
+use hearth_core::{Backend, BackendError, BackendInfo, CallContext, Capabilities, LaunchSpec, Meta};
 use hearth_pool::{
     DeployId, Event, FunctionId, FunctionSnapshot, FunctionSpec, InstanceId, MemoryMib, PhaseSnapshot, Pool,
     Refusal, RequestId, Snapshot, Timestamp,
@@ -52,6 +53,8 @@ pub struct Settings {
     pub pool: hearth_pool::Config,
     /// How long an instance has between being asked to end and being killed.
     pub terminate_grace: Duration,
+    /// How long an instance is unused until it is paused; nothing if none is. For backends that can pause.
+    pub pause_idle_after: Option<Duration>,
     /// Where everything that the pool is told is written down, if anywhere.
     pub record: Option<PathBuf>,
     /// Who keeps what instances write, if anybody does.
@@ -66,6 +69,15 @@ pub enum StartError {
     /// The pool cannot hold what is asked of it.
     #[error(transparent)]
     Pool(#[from] hearth_pool::ConfigError),
+    /// Instances are to be paused, by a backend that cannot.
+    #[error(
+        "pool.pause_idle_after_seconds: the backend {backend} cannot pause instances; take the setting out, or choose \
+         another backend"
+    )]
+    CannotPause {
+        /// Its name.
+        backend: String,
+    },
     /// The recording cannot be begun.
     #[error("cannot record to {}: {error}; choose another file with --record FILE", file.display())]
     Record {
@@ -161,6 +173,9 @@ impl Driver {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
+        if settings.pause_idle_after.is_some() && !info.capabilities.contains(Capabilities::PAUSE) {
+            return Err(StartError::CannotPause { backend: info.name });
+        }
         let pool = Pool::new(settings.pool.clone())?;
         let tape = settings.record.as_deref().map(|file| {
             Tape::start(file, &settings.pool)
@@ -204,9 +219,22 @@ impl Driver {
         }
     }
 
-    /// Waits for an instance of the function until `deadline`. Dropping the future gives the place in the line
-    /// back, and an instance that was granted meanwhile as well.
+    /// Waits for an instance of the function until `deadline`; one that is paused is resumed. Dropping the future
+    /// gives the place in the line back, and an instance that was granted meanwhile as well.
     pub async fn acquire(&self, target: &Target, deadline: Timestamp) -> Result<Reserved, Refused> {
+        loop {
+            let reserved = self.granted(target, deadline).await?;
+            let is_awake = self.shared.settings.pause_idle_after.is_none()
+                || self.woken(reserved.instance(), deadline).await;
+            if is_awake {
+                return Ok(reserved);
+            }
+            // Past the deadline, the pool says so.
+            reserved.discard();
+        }
+    }
+
+    async fn granted(&self, target: &Target, deadline: Timestamp) -> Result<Reserved, Refused> {
         let (request, answer) = match self.request(target, deadline) {
             Asked::Answered(answer) => return answer,
             Asked::Waiting(request, answer) => (request, answer),
@@ -412,7 +440,16 @@ impl Deployer for Driver {
     }
 }
 
-/// The word for a phase, in the admin API and in metrics.
+impl Seen {
+    /// The word for what it is doing, for people.
+    pub fn state(&self) -> &'static str {
+        let is_idle = self.pooled.phase == PhaseSnapshot::Idle;
+        let is_paused = is_idle && self.instance.as_ref().is_some_and(|instance| instance.is_paused());
+        if is_paused { "paused" } else { state_name(self.pooled.phase) }
+    }
+}
+
+/// The word for a phase, in metrics.
 pub fn state_name(phase: PhaseSnapshot) -> &'static str {
     match phase {
         PhaseSnapshot::Launching => "launching",

@@ -190,6 +190,7 @@ fn driver_settings(config: &HostConfig, logs: Option<FunctionLogs>) -> driver::S
     driver::Settings {
         pool: config.pool.clone(),
         terminate_grace: config.terminate_grace,
+        pause_idle_after: config.pause_idle_after,
         record: config.record.clone(),
         logs,
         function_keys: config.access.functions(),

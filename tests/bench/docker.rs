@@ -4,8 +4,9 @@
 //! The floor is the very container that Hearth makes, made and started straight through the engine's API until its
 //! first answer. All take turns in one run.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+mod rested;
+mod running;
+
 use std::time::Duration;
 
 use hearth_tests::{
@@ -17,6 +18,7 @@ use crate::engine::Engine;
 use crate::figures::{Bar, median};
 use crate::load::{self, Lane};
 use crate::report;
+use running::{Running, copy};
 
 const COLD_ROUNDS: usize = 12;
 const WARM_ROUNDS: usize = 5;
@@ -39,14 +41,23 @@ const INVOKE: &str = "/2015-03-31/functions/function/invocations";
 /// As Python writes it, so that the echo is the same.
 const EVENT: &str = r#"{"name": "world"}"#;
 
+/// The same function, with so many files beside it.
+const MANY_FILES: &str = "echo-with-many-files";
+const FILES: usize = 34_000;
+
 /// Medians, in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     engine: String,
     floor_cold: f64,
     hearth_cold: f64,
+    /// Of the function with many files.
+    many_files_cold: f64,
     aws_warm: f64,
     hearth_warm: f64,
+    /// The first invocation after a rest: of a process that was stopped, and of a container that was paused.
+    stopped_warm: f64,
+    paused_warm: f64,
 }
 
 /// Measures over the engine at a socket.
@@ -58,39 +69,52 @@ pub(crate) fn measure(socket: &str) -> Result<Comparison> {
     let client = host.client();
     let zip = zip_of(&[("handler.py", FUNCTION)])?;
     let runtime = runtime(&engine)?;
-    client.create(NewFunction {
-        name: NAME,
-        runtime: &runtime,
-        handler: HANDLER,
-        zip: &zip,
-        timeout_seconds: 60,
-    })?;
+    deploy(&client, NAME, &runtime, &zip)?;
+    deploy(&client, MANY_FILES, &runtime, &with_many_files()?)?;
     client.invoke(NAME, EVENT.as_bytes())?.ok()?;
     let model = engine.get(&format!("/containers/{}/json", container(&client)?))?;
 
-    let [mut floor, mut through] = [Vec::new(), Vec::new()];
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..COLD_ROUNDS {
         report(&format!("cold round {} of {COLD_ROUNDS}", round + 1));
-        for is_floor in [round % 2 == 0, round % 2 == 1] {
+        for kind in [round % 3, (round + 1) % 3, (round + 2) % 3] {
             rest(&client)?;
-            if is_floor {
-                floor.push(cold_floor(&engine, &model)?);
-            } else {
-                through.push(cold_through_hearth(&client)?);
-            }
+            times[kind].push(match kind {
+                0 => cold_floor(&engine, &model)?,
+                1 => cold_through_hearth(&client, NAME)?,
+                _ => cold_through_hearth(&client, MANY_FILES)?,
+            });
         }
     }
+    let [floor_cold, hearth_cold, many_files_cold] = times.map(median);
+    rest(&client)?;
     let (aws_warm, hearth_warm) = warm(&engine, &model, host.address())?;
+    let (stopped_warm, paused_warm) = rested::measure(&host, socket, &runtime, &zip)?;
     if !host.stop()?.status.success() {
         return Err(Problem::new("hearth did not end well"));
     }
     Ok(Comparison {
         engine: format!("engine {}, API {}", version["Version"], version["ApiVersion"]).replace('"', ""),
-        floor_cold: median(floor),
-        hearth_cold: median(through),
+        floor_cold,
+        hearth_cold,
+        many_files_cold,
         aws_warm,
         hearth_warm,
+        stopped_warm,
+        paused_warm,
     })
+}
+
+fn deploy(client: &Client, name: &str, runtime: &str, zip: &[u8]) -> Result<()> {
+    client.create(NewFunction { name, runtime, handler: HANDLER, zip, timeout_seconds: 60 })
+}
+
+/// As many as an application with all that it depends on has, in folders of a hundred.
+fn with_many_files() -> Result<Vec<u8>> {
+    let others = (1..FILES).map(|number| (format!("folder{}/file{number}.txt", number / 100), "text"));
+    let files: Vec<_> = std::iter::once(("handler.py".to_owned(), FUNCTION)).chain(others).collect();
+    let files: Vec<_> = files.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+    zip_of(&files)
 }
 
 /// The runtime that there is an image of.
@@ -114,16 +138,6 @@ fn container(client: &Client) -> Result<String> {
     handle.map(str::to_owned).explain("there is no instance")
 }
 
-/// The same container once more; `change` makes it another one.
-fn copy(model: &Value, change: impl FnOnce(&mut Value)) -> Value {
-    let mut body = model["Config"].clone();
-    body["HostConfig"] = model["HostConfig"].clone();
-    // Hearth removes what carries its labels and is not its own.
-    body["Labels"] = json!({});
-    change(&mut body);
-    body
-}
-
 fn cold_floor(engine: &Engine, model: &Value) -> Result<f64> {
     let mut environment = model["Config"]["Env"].as_array().into_iter().flatten();
     let token = environment.find_map(|variable| variable.as_str()?.strip_prefix("HEARTH_RIE_TOKEN="));
@@ -143,16 +157,18 @@ fn cold_floor(engine: &Engine, model: &Value) -> Result<f64> {
 
 /// Waits until no instance is left and the engine has come to rest.
 fn rest(client: &Client) -> Result<()> {
-    client.send("POST", &format!("/_hearth/functions/{NAME}/evict"), &[], b"")?.ok()?;
+    for name in [NAME, MANY_FILES] {
+        client.send("POST", &format!("/_hearth/functions/{name}/evict"), &[], b"")?.ok()?;
+    }
     let is_gone = || client.instances().is_ok_and(|instances| instances.is_empty()).then_some(());
     wait_until("the instance to go", LIMIT, is_gone)?;
     hearth_tests::pause(REST);
     Ok(())
 }
 
-fn cold_through_hearth(client: &Client) -> Result<f64> {
+fn cold_through_hearth(client: &Client, name: &str) -> Result<f64> {
     let invoking = Stopwatch::start();
-    let answer = client.invoke(NAME, EVENT.as_bytes())?.ok()?;
+    let answer = client.invoke(name, EVENT.as_bytes())?.ok()?;
     let took = invoking.elapsed().as_secs_f64() * 1e3;
     if answer.text() == EVENT { Ok(took) } else { Err(Problem::new(format!("no echo: {}", answer.text()))) }
 }
@@ -181,58 +197,10 @@ fn warm(engine: &Engine, model: &Value, hearth: &str) -> Result<(f64, f64)> {
     Ok((aws, hearth))
 }
 
-/// A container that was made straight through the API.
-struct Running<'a> {
-    engine: &'a Engine,
-    id: String,
-    /// `HOST:PORT` of its emulator.
-    address: String,
-}
-
-impl<'a> Running<'a> {
-    fn start(engine: &'a Engine, body: &Value) -> Result<Self> {
-        let created = engine.post("/containers/create", body)?;
-        let id = created["Id"].as_str().explain("the engine made no container")?.to_owned();
-        engine.post(&format!("/containers/{id}/start"), &json!({}))?;
-        let container = engine.get(&format!("/containers/{id}/json"))?;
-        let address = container["NetworkSettings"]["Networks"]["bridge"]["IPAddress"].as_str();
-        Ok(Self { engine, id, address: format!("{}:8080", address.explain("the container has no address")?) })
-    }
-
-    /// The first event, as soon as somebody takes it.
-    fn first_answer(&self, headers: &str) -> Result<()> {
-        let connect = || TcpStream::connect(&self.address).ok();
-        let waiting = Stopwatch::start();
-        let mut stream = loop {
-            if let Some(stream) = connect() {
-                break stream;
-            }
-            if waiting.elapsed() > LIMIT {
-                return Err(Problem::new("the container's emulator does not listen"));
-            }
-            hearth_tests::pause(Duration::from_millis(1));
-        };
-        stream.set_read_timeout(Some(LIMIT)).explain("cannot set a limit")?;
-        let length = EVENT.len();
-        let request = format!(
-            "POST {INVOKE} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{EVENT}"
-        );
-        stream.write_all(request.as_bytes()).explain("cannot send the first event")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).explain("cannot read the first answer")?;
-        let is_echo = answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(EVENT);
-        if is_echo { Ok(()) } else { Err(Problem::new(format!("the first answer is no echo: {answer}"))) }
-    }
-
-    fn remove(self) -> Result<()> {
-        self.engine.delete(&format!("/containers/{}?force=1", self.id)).map(drop)
-    }
-}
-
 impl Comparison {
     /// For people.
     pub(crate) fn table(&self) -> String {
-        let Self { engine, floor_cold, hearth_cold, aws_warm, hearth_warm } = self;
+        let Self { engine, floor_cold, hearth_cold, many_files_cold, aws_warm, hearth_warm, .. } = self;
         let mut lines = vec![
             format!(
                 "An echo in Python in a container ({engine}; {COLD_ROUNDS} cold starts, {WARM_ROUNDS} rounds of {} s warm, medians)",
@@ -241,8 +209,11 @@ impl Comparison {
             String::new(),
             format!("cold start straight through the engine's API  {floor_cold:>9.1} ms"),
             format!("cold start through hearth                     {hearth_cold:>9.1} ms"),
+            format!("the same with {FILES} files                  {many_files_cold:>9.1} ms"),
             format!("warm, straight to AWS's emulator              {aws_warm:>9.3} ms"),
             format!("warm, through hearth                          {hearth_warm:>9.3} ms"),
+            format!("the first after a rest                        {:>9.3} ms", self.stopped_warm),
+            format!("the same with pause_idle_after_seconds        {:>9.3} ms", self.paused_warm),
             String::new(),
         ];
         lines.extend(self.bars().iter().map(Bar::line));
@@ -254,8 +225,11 @@ impl Comparison {
         json!({
             "floor_cold_ms": self.floor_cold,
             "hearth_cold_ms": self.hearth_cold,
+            "hearth_cold_34000_files_ms": self.many_files_cold,
             "aws_rie_warm_ms": self.aws_warm,
             "hearth_warm_ms": self.hearth_warm,
+            "hearth_rested_ms": self.stopped_warm,
+            "hearth_paused_ms": self.paused_warm,
         })
         .to_string()
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::driver::{Driver, Preparation, Seen, state_name};
+use crate::driver::{Driver, Preparation, Seen};
 use crate::function_logs::FunctionLogs;
 use crate::metrics::Metrics;
 
@@ -87,7 +87,7 @@ struct InstanceView {
     version: String,
     runtime: String,
     backend: String,
-    /// `launching`, `idle`, `busy`, `draining` or `terminating`.
+    /// `launching`, `idle`, `paused`, `busy`, `draining` or `terminating`.
     state: &'static str,
     /// Since it served last; absent unless it is idle.
     idle_seconds: Option<f64>,
@@ -124,7 +124,7 @@ fn view(seen: &Seen, backend: &str, now: Timestamp) -> InstanceView {
         version: seen.target.version.to_string(),
         runtime: seen.target.deploy.spec.runtime.clone(),
         backend: backend.to_owned(),
-        state: state_name(seen.pooled.phase),
+        state: seen.state(),
         idle_seconds,
         age_seconds: instance.map(|it| now.since(it.ready_at).as_secs_f64()),
         invocations: seen.pooled.served,

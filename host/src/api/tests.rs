@@ -168,6 +168,7 @@ impl World {
         let driver_settings = driver::Settings {
             pool,
             terminate_grace: Duration::ZERO,
+            pause_idle_after: None,
             record: None,
             logs: None,
             function_keys: FunctionKeys::known(),

@@ -204,6 +204,9 @@ impl Driver {
             "instance ready"
         );
         self.follow(instance);
+        if let Some(after) = self.shared.settings.pause_idle_after {
+            self.shared.tasks.spawn(self.clone().pause_when_unused(Arc::clone(instance), after));
+        }
         state.insert(instance);
         state.launch_ended();
         if let Some(function) = state.functions.get_mut(&instance.target.function_id) {

@@ -7,6 +7,7 @@ use hearth_core::{Meta, Protocol};
 use hearth_pool::{InstanceId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::pausing::Activity;
 use crate::catalog::Target;
 use crate::invoke::connection::{Address, Connection};
 
@@ -36,6 +37,8 @@ pub struct Instance {
     pub meta: Meta,
     /// Connections that are open and free: the last one used is the first one used again.
     connections: Mutex<Vec<Connection>>,
+    /// Whether it is paused, and who holds it.
+    pub(super) activity: Activity,
     death: CancellationToken,
     cause_of_death: OnceLock<Meta>,
 }
@@ -73,6 +76,7 @@ impl Launched {
             ready_at: self.ready_at,
             meta: self.answer.meta,
             connections: Mutex::default(),
+            activity: Activity::default(),
             death: CancellationToken::new(),
             cause_of_death: OnceLock::new(),
         })
@@ -90,6 +94,11 @@ impl Instance {
         if !self.death.is_cancelled() {
             self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
+    }
+
+    /// Whether the host has paused it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.activity.is_paused()
     }
 
     /// The backend says that it ended by itself: whoever waits for its answer is told at once.

@@ -25,6 +25,7 @@ struct Seat {
 
 impl Reserved {
     pub(super) fn new(driver: Driver, instance: Arc<Instance>, start: Start) -> Self {
+        instance.activity.hold();
         Self(Seat { driver, instance, start, outcome: Outcome::Reusable })
     }
 
@@ -64,6 +65,7 @@ impl InFlight {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.instance.activity.let_go();
         self.driver.apply(Event::Released { instance: self.instance.id, outcome: self.outcome });
     }
 }

@@ -1,6 +1,7 @@
 //! The driver over a backend in the same process: exact on paused time, and under load on real threads.
 
 mod endings;
+mod pausing;
 mod provisioning;
 mod random_work;
 mod recording;
@@ -41,13 +42,19 @@ struct Fake {
     ending: Duration,
     /// So many terminations fail before the first one succeeds.
     stubborn: u64,
+    /// How long it takes to pause an instance, and to resume it.
+    pausing: Duration,
+    /// Instances cannot be resumed.
+    stiff: bool,
+    /// What of both was asked for.
+    pauses: Mutex<Vec<&'static str>>,
     sink: Mutex<Option<Arc<EventSink>>>,
 }
 
 #[async_trait::async_trait]
 impl Backend for Fake {
     fn info(&self) -> BackendInfo {
-        BackendInfo::default()
+        BackendInfo::new("fake", "1", Capabilities::PAUSE)
     }
 
     async fn launch(&self, _cx: &CallContext, spec: &LaunchSpec) -> hearth_core::Result<Answer> {
@@ -88,6 +95,18 @@ impl Backend for Fake {
         self.alive.lock().unwrap().remove(handle);
         Ok(())
     }
+
+    async fn pause(&self, _cx: &CallContext, _handle: &str) -> hearth_core::Result<()> {
+        self.pauses.lock().unwrap().push("pause");
+        tokio::time::sleep(self.pausing).await;
+        Ok(())
+    }
+
+    async fn resume(&self, _cx: &CallContext, handle: &str) -> hearth_core::Result<()> {
+        self.pauses.lock().unwrap().push("resume");
+        tokio::time::sleep(self.pausing).await;
+        if self.stiff { Err(BackendError::not_found(handle)) } else { Ok(()) }
+    }
 }
 
 impl Fake {
@@ -117,19 +136,12 @@ impl World {
     }
 
     fn with(fake: Fake, pool: hearth_pool::Config) -> Self {
-        Self::recorded(fake, pool, None)
+        Self::set(fake, Settings { pool, ..settings() })
     }
 
-    fn recorded(fake: Fake, pool: hearth_pool::Config, record: Option<PathBuf>) -> Self {
+    fn set(fake: Fake, settings: Settings) -> Self {
         let fake = Arc::new(fake);
         let clock = Clock::start();
-        let settings = Settings {
-            pool,
-            terminate_grace: Duration::ZERO,
-            record,
-            logs: None,
-            function_keys: FunctionKeys::known(),
-        };
         let metrics = Arc::new(Metrics::new());
         let driver = Driver::new(fake.clone(), fake.info(), settings, clock, metrics).unwrap();
         let sink = Arc::new(EventSink::default());
@@ -151,6 +163,17 @@ impl World {
 
     async fn shut_down(&self) -> ShutDown {
         self.driver.shut_down(FOR_EVER, FOR_EVER, std::future::pending()).await
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        pool: hearth_pool::Config::default(),
+        terminate_grace: Duration::ZERO,
+        pause_idle_after: None,
+        record: None,
+        logs: None,
+        function_keys: FunctionKeys::known(),
     }
 }
 

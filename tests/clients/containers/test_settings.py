@@ -150,6 +150,27 @@ def test_limits_as_they_are_asked_for(host_with, deploy_to, containers):
     assert settings["ReadonlyRootfs"] and settings["PidsLimit"] == 99
 
 
+@pytest.mark.parametrize("emulator", ["hearth", "image"])
+def test_the_engine_pauses_what_is_not_used_and_resumes_it(host_with, deploy_to, containers, emulator):
+    host = host_with(f'emulator = "{emulator}"', pool="[pool]\npause_idle_after_seconds = 0.1")
+    function = deploy_to(host)(ECHO)
+    for number in range(3):
+        assert function.invoke(number).json == number
+        # The same container, each time.
+        container = containers.one(function)
+        wait_until(lambda: container.reload() or container.status == "paused", "the container to be paused")
+        [instance] = host.admin("instances")["instances"]
+        assert (instance["state"], instance["invocations"]) == ("paused", number + 1)
+    # What the user has removed is told as ever.
+    container.remove(force=True)
+    wait_until(lambda: not host.admin("instances")["instances"], "the host to notice")
+    assert function.invoke("next").json == "next"
+    container = containers.one(function)
+    wait_until(lambda: container.reload() or container.status == "paused", "the container to be paused")
+    assert host.stop() == 0
+    assert not containers.of(function)
+
+
 def test_hearth_inside_a_container_with_the_engines_socket(engine, deploy_to, containers):
     """The engine does not see its files, so that code is sent; it is in the containers' network itself."""
     folders = {"/hearth": os.path.dirname(os.environ["HEARTH_BIN"]), "/plugins": os.environ["HEARTH_PLUGIN_PATH"]}

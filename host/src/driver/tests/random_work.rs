@@ -40,7 +40,10 @@ fn world(record: Option<PathBuf>) -> Arc<World> {
         ..hearth_pool::Config::default()
     };
     let failing = (0..1_000_000).step_by(7).collect();
-    Arc::new(World::recorded(Fake { instant: true, failing, ..Fake::default() }, pool, record))
+    Arc::new(World::set(
+        Fake { instant: true, failing, ..Fake::default() },
+        Settings { pool, record, ..settings() },
+    ))
 }
 
 /// Many tasks do `operations` each.

@@ -59,7 +59,7 @@ async fn a_replay_decides_what_the_host_decided_at_the_same_moments() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("it.jsonl");
     let fake = Fake { failing: BTreeSet::from([0]), ..Fake::default() };
-    let world = World::recorded(fake, hearth_pool::Config::default(), Some(file.clone()));
+    let world = World::set(fake, Settings { record: Some(file.clone()), ..settings() });
     let answers = live(&world).await;
     world.driver.end_recording().await;
 
@@ -86,7 +86,7 @@ async fn the_recording_of_a_former_run_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (file, former) = (folder.path().join("it.jsonl"), folder.path().join("it.jsonl.1"));
     let run = |number: u32| {
-        let world = World::recorded(Fake::default(), hearth_pool::Config::default(), Some(file.clone()));
+        let world = World::set(Fake::default(), Settings { record: Some(file.clone()), ..settings() });
         async move {
             (0..number).for_each(|number| drop(world.deploy(number, None)));
             world.driver.end_recording().await;
@@ -100,13 +100,7 @@ async fn the_recording_of_a_former_run_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_cannot_be_written_is_told_at_the_start() {
-    let settings = Settings {
-        pool: hearth_pool::Config::default(),
-        terminate_grace: Duration::ZERO,
-        record: Some("/proc/nowhere/it.jsonl".into()),
-        logs: None,
-        function_keys: FunctionKeys::known(),
-    };
+    let settings = Settings { record: Some("/proc/nowhere/it.jsonl".into()), ..settings() };
     let fake = Arc::new(Fake::default());
     let info = fake.info();
     let refused = Driver::new(fake, info, settings, Clock::start(), Arc::new(Metrics::new())).unwrap_err();
