@@ -31,6 +31,7 @@ use crate::instances::{self, End, Instances};
 use crate::labels;
 use crate::logs;
 use crate::network::{Network, Route};
+use crate::users::Users;
 use crate::watch::{self, Watch};
 
 /// How much longer than its init an instance may take from its start until its emulator answers.
@@ -47,6 +48,7 @@ pub struct DockerBackend {
     delivery: Delivery,
     network: Network,
     instances: Arc<Instances>,
+    users: Users,
     watch: Watch,
     watching: JoinHandle<()>,
     /// Folders with Hearth's emulator, by architecture.
@@ -82,6 +84,7 @@ impl Plugin for DockerBackend {
             delivery: Delivery::new(engine.clone(), host.info().clone(), state.clone(), config.code),
             network: Network::new(engine.clone(), &config),
             watching: tokio::spawn(watch.clone().run()),
+            users: Users::default(),
             emulators: Mutex::default(),
             config,
             places,
@@ -146,7 +149,10 @@ impl DockerBackend {
         let ports = ports(&route)?;
         let emulator = Emulator::of(spec, self.config.emulator)?;
         let (config, host) = (&self.config, self.host.info());
-        let body = Plan { spec, config, host, image, emulator, route: &route, ports }.body(mounts);
+        let user = config.user.is_none().then(|| self.users.take());
+        let user_ref = user.as_ref();
+        let body =
+            Plan { spec, config, host, image, emulator, user: user_ref, route: &route, ports }.body(mounts);
 
         let platform = if self.engine.knows_platforms() { wanted.platform() } else { String::new() };
         let options = CreateContainerOptions { name: Some(handle.to_owned()), platform };
@@ -154,7 +160,7 @@ impl DockerBackend {
         let cannot = |doing: &str, error| {
             failure(&format!("the container of {} cannot be {doing}", spec.function), &error)
         };
-        let instance = self.instances.begin(handle);
+        let instance = self.instances.begin(handle, user);
         docker.create_container(Some(options), body).await.map_err(|error| cannot("made", error))?;
         docker
             .start_container(handle, None::<StartContainerOptions>)

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use hearth_containers::emulator::{self, Emulator};
 use serde::{Deserialize, Serialize};
 
-/// Those on Lambda. That of processes is left out: the kernel counts them over all containers of a user, so that the
-/// container as a whole is limited instead.
+/// Those on Lambda, but for that of processes, which belongs to the user that runs them.
 const LIMITS: [(&str, i64, i64); 4] = [
     ("core", 10_737_418_240, 10_737_418_240),
     ("memlock", 65_536, 65_536),
@@ -56,8 +55,9 @@ pub struct Config {
     pub tmp: Tmp,
     /// How a function's memory decides its share of the processors.
     pub cpu: Cpu,
-    /// Whom functions run as, `uid:gid`; whom the image says if empty.
-    pub user: String,
+    /// Whom functions run as, `uid:gid`; whom the image says if empty. Without it, 993:990 as on Lambda, and with many
+    /// containers further users of the same group, so that they do not share one limit of processes.
+    pub user: Option<String>,
     /// Whether a function can write nowhere but to `/tmp`, as on Lambda.
     pub read_only_root: bool,
     /// Most processes and threads in a container.
@@ -65,7 +65,8 @@ pub struct Config {
     /// Whether a function is stopped while it has nothing to do, as on Lambda: by the emulator inside, at no cost of
     /// the engine's.
     pub freeze: bool,
-    /// Soft and hard limits of a function's processes by name, `nofile`, ….
+    /// Soft and hard limits of a function's processes by name, `nofile`, …. `nproc` is 742 as on Lambda unless it is
+    /// here, or `user` is set.
     pub ulimits: BTreeMap<String, (i64, i64)>,
 
     /// Environment variables that every function gets, unless it sets them itself.
@@ -147,8 +148,7 @@ impl Default for Config {
             dns: Vec::new(),
             tmp: Tmp::Tmpfs,
             cpu: Cpu::Shares,
-            // As on Lambda, where this user is called sbx_user1051.
-            user: "993:990".to_owned(),
+            user: None,
             read_only_root: false,
             pids: 1024,
             freeze: true,

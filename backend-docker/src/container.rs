@@ -13,6 +13,7 @@ use crate::config::{Config, Cpu, Tmp};
 use crate::images::Image;
 use crate::labels;
 use crate::network::{PORT, Route};
+use crate::users::{PROCESSES, User};
 
 /// Where a container has Hearth's emulator.
 pub(crate) const EMULATOR: &str = "/var/hearth";
@@ -32,6 +33,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) host: &'a HostInfo,
     pub(crate) image: &'a Image,
     pub(crate) emulator: Emulator,
+    /// Whom it runs as, where the configuration does not say.
+    pub(crate) user: Option<&'a User>,
     pub(crate) route: &'a Route,
     pub(crate) ports: Ports,
 }
@@ -54,7 +57,6 @@ impl Plan<'_> {
     pub(crate) fn body(&self, mounts: Vec<Mount>) -> ContainerCreateBody {
         let (entry_point, command) = self.command();
         let ports = matches!(self.route, Route::Published { .. }).then(|| vec![self.port()]);
-        let own = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         ContainerCreateBody {
             image: Some(self.image.id.clone()),
             entrypoint: Some(entry_point).filter(|words| !words.is_empty()),
@@ -62,7 +64,11 @@ impl Plan<'_> {
             env: Some(self.environment()),
             labels: Some(labels::of_instance(self.host, self.spec)),
             working_dir: self.spec.image.as_ref().and_then(|image| image.working_directory.clone()),
-            user: own(&self.config.user),
+            user: self
+                .user
+                .map(User::name)
+                .or_else(|| self.config.user.clone())
+                .filter(|user| !user.is_empty()),
             // Without it, what is in `port_bindings` is not published.
             exposed_ports: ports,
             host_config: Some(self.host_config(mounts)),
@@ -128,7 +134,7 @@ impl Plan<'_> {
             cpu_shares: shares,
             nano_cpus: quota,
             pids_limit: Some(config.pids),
-            ulimits: Some(config.ulimits.iter().map(limits).collect()),
+            ulimits: Some(self.ulimits()),
             tmpfs,
             mounts: Some(mounts),
             readonly_rootfs: Some(config.read_only_root),
@@ -146,6 +152,19 @@ impl Plan<'_> {
         }
     }
 
+    fn ulimits(&self) -> Vec<ResourcesUlimits> {
+        let limits = |name: &str, (soft, hard)| ResourcesUlimits {
+            name: Some(name.to_owned()),
+            soft: Some(soft),
+            hard: Some(hard),
+        };
+        let configured = &self.config.ulimits;
+        // Whoever chooses the user knows how many share it.
+        let of_processes = self.user.filter(|_| !configured.contains_key(PROCESSES.0)).map(|_| PROCESSES);
+        let configured = configured.iter().map(|(name, bounds)| limits(name, *bounds));
+        configured.chain(of_processes.map(|(name, bounds)| limits(name, bounds))).collect()
+    }
+
     fn port(&self) -> String {
         format!("{}/tcp", self.ports.invocations)
     }
@@ -153,10 +172,6 @@ impl Plan<'_> {
 
 fn or(own: &[String], of_image: &[String]) -> Vec<String> {
     if own.is_empty() { of_image.to_vec() } else { own.to_vec() }
-}
-
-fn limits((name, (soft, hard)): (&String, &(i64, i64))) -> ResourcesUlimits {
-    ResourcesUlimits { name: Some(name.clone()), soft: Some(*soft), hard: Some(*hard) }
 }
 
 fn any_port(address: &str) -> PortBinding {
@@ -177,6 +192,7 @@ mod tests {
     use expect_test::expect_file;
 
     use super::*;
+    use crate::users::Users;
 
     fn spec() -> LaunchSpec {
         LaunchSpec {
@@ -212,7 +228,9 @@ mod tests {
             _ => Ports::USUAL,
         };
         let emulator = config.emulator;
-        Plan { spec, config, host: &host, image, emulator, route, ports }.body(Vec::new())
+        let user = Users::default().take();
+        let user = config.user.is_none().then_some(&user);
+        Plan { spec, config, host: &host, image, emulator, user, route, ports }.body(Vec::new())
     }
 
     fn words(spec: &LaunchSpec, config: &Config, image: &Image) -> String {
@@ -264,6 +282,22 @@ mod tests {
         shown.sort_all_objects();
         let shown = serde_json::to_string_pretty(&shown).unwrap();
         expect_file!["container/confined.json"].assert_eq(&shown);
+    }
+
+    #[test]
+    fn whoever_chooses_the_user_chooses_the_limit_of_processes() {
+        let of = |config: Config| {
+            let body = body(&spec(), &config, &image(), &Route::Direct);
+            let limits = body.host_config.unwrap().ulimits.unwrap();
+            let processes = limits.iter().filter(|limit| limit.name.as_deref() == Some("nproc"));
+            (body.user, processes.map(|limit| limit.hard.unwrap()).collect::<Vec<_>>())
+        };
+        let user = |name: &str| Some(name.to_owned());
+        assert_eq!(of(Config::default()), (user("993:990"), vec![742]));
+        assert_eq!(of(Config { user: user("1:2"), ..Config::default() }), (user("1:2"), vec![]));
+        assert_eq!(of(Config { user: user(""), ..Config::default() }), (None, vec![]));
+        let ulimits = [("nproc".to_owned(), (5, 6))].into();
+        assert_eq!(of(Config { ulimits, ..Config::default() }), (user("993:990"), vec![6]));
     }
 
     #[test]

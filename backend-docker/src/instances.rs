@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hearth_core::{EventKind, Meta};
 use tokio::sync::watch;
 
+use crate::users::User;
+
 /// All of them, by handle. A handle is the name of the container.
 #[derive(Debug, Default)]
 pub(crate) struct Instances(Mutex<HashMap<String, Arc<Instance>>>);
@@ -14,6 +16,8 @@ pub(crate) struct Instances(Mutex<HashMap<String, Arc<Instance>>>);
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) handle: String,
+    /// Whom it runs as, until it is forgotten; nothing if others say that.
+    _user: Option<User>,
     state: Mutex<State>,
     end: watch::Sender<Option<End>>,
 }
@@ -55,10 +59,11 @@ impl End {
 
 impl Instances {
     /// Enters an instance whose container is about to be made.
-    pub(crate) fn begin(&self, handle: &str) -> Arc<Instance> {
+    pub(crate) fn begin(&self, handle: &str, user: Option<User>) -> Arc<Instance> {
         let state = State { phase: Phase::Launching, is_paused: false, ran_out_of_memory: false };
         let instance = Arc::new(Instance {
             handle: handle.to_owned(),
+            _user: user,
             state: Mutex::new(state),
             end: watch::Sender::new(None),
         });
@@ -158,8 +163,11 @@ mod tests {
     #[tokio::test]
     async fn the_host_is_told_once_and_only_of_what_it_may_invoke() {
         let instances = Instances::default();
-        let (launching, running, ending) =
-            (instances.begin("launching"), instances.begin("running"), instances.begin("ending"));
+        let (launching, running, ending) = (
+            instances.begin("launching", None),
+            instances.begin("running", None),
+            instances.begin("ending", None),
+        );
         running.launched().unwrap();
         ending.launched().unwrap();
         assert_eq!(instances.running().len(), 2);

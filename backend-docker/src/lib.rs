@@ -20,6 +20,7 @@ mod volume;
 
 mod container;
 mod network;
+mod users;
 
 mod instances;
 mod labels;

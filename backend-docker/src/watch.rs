@@ -45,7 +45,7 @@ impl Watch {
         for container in listed {
             let is_paused = container.state == Some(Summary::PAUSED);
             if is_paused || container.state == Some(Summary::RUNNING) {
-                let instance = self.instances.begin(name(&container));
+                let instance = self.instances.begin(name(&container), None);
                 instance.set_paused(is_paused);
                 // It was begun a moment ago: nobody has told of its end.
                 drop(instance.launched());

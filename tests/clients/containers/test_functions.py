@@ -210,7 +210,7 @@ import os, resource
 def handler(event, context):
     status = {name: value.strip() for name, _, value in (line.partition(":") for line in open("/proc/self/status"))}
     tmp = os.statvfs("/tmp")
-    limits = ["CORE", "MEMLOCK", "NOFILE", "STACK", "AS", "CPU", "DATA", "FSIZE", "RSS"]
+    limits = ["CORE", "MEMLOCK", "NOFILE", "STACK", "AS", "CPU", "DATA", "FSIZE", "RSS", "NPROC"]
     return {
         "user": [os.getuid(), os.getgid()],
         "capabilities": status["CapEff"],
@@ -236,12 +236,36 @@ def handler(event, context):
         "CORE": [ten_gib, ten_gib],
         "MEMLOCK": [65536, 65536],
         "NOFILE": [1024, 1024],
+        "NPROC": [742, 742],
         "STACK": [8388608, -1],
         **{name: [-1, -1] for name in ("AS", "CPU", "DATA", "FSIZE", "RSS")},
     }
     settings = containers.one(function).attrs["HostConfig"]
     assert settings["CpuShares"] == 256 * 1024 // 1769
     assert settings["PidsLimit"] == 1024
+
+
+def test_many_containers_do_not_take_one_another_s_processes(deploy, containers):
+    source = """
+import threading
+
+waiting = [threading.Thread(target=threading.Event().wait, daemon=True) for _ in range(80)]
+for thread in waiting:
+    thread.start()
+
+def handler(event, context):
+    return len(waiting)
+"""
+    function = deploy(source)
+    client, name = function.client, function.name
+    version = {"FunctionName": name, "Qualifier": client.publish_version(FunctionName=name)["Version"]}
+    # Ten times eighty are more than one user may have.
+    client.put_provisioned_concurrency_config(**version, ProvisionedConcurrentExecutions=10)
+    status = lambda: client.get_provisioned_concurrency_config(**version)["Status"]
+    wait_until(lambda: status() != "IN_PROGRESS", "the instances")
+    assert status() == "READY"
+    users = [container.attrs["Config"]["User"] for container in containers.of(function)]
+    assert len(users) == 10 and max(map(users.count, users)) <= 8, users
 
 
 def test_a_full_tmp_is_no_lack_of_memory(deploy):
