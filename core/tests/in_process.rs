@@ -5,6 +5,7 @@ mod probe;
 
 use std::ptr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hearth_core::foreign::{Descriptor, ForeignBackend, ForeignModule, PanicStrategy};
 use hearth_core::{
@@ -147,6 +148,15 @@ async fn lines_arrive_in_order_and_end() {
     }
     assert_eq!(probe::next(&mut lines).await, None);
     assert_eq!(backend.logs(&within(0), "none", 0).await.err().unwrap().kind, ErrorKind::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_log_that_comes_line_by_line_is_not_held_up() {
+    let (backend, _probe) = backend("hesitant-logs").await;
+    let mut lines = backend.logs(&within(0), "hesitant-10000", 0).await.unwrap();
+    let all = async { while probe::next(&mut lines).await.is_some() {} };
+    // It takes a moment, and took minutes when each line waited for others.
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("it is held up");
 }
 
 #[tokio::test]

@@ -130,11 +130,12 @@ impl Backend for Probed {
         let last = match handle {
             "none" => return Err(BackendError::not_found(handle)),
             "endless" => None,
-            number => number.parse().ok(),
+            number => number.trim_start_matches("hesitant-").parse().ok(),
         };
+        let hesitates = handle.starts_with("hesitant-");
         let dropped =
             SayWhenDropped(Arc::clone(&self.0), |thread| format!("the log was dropped on {thread}"));
-        Ok(Box::pin(Numbers { next: 0, end: last.unwrap_or(u64::MAX), _dropped: dropped }))
+        Ok(Box::pin(Numbers { next: 0, end: last.unwrap_or(u64::MAX), hesitates, is_ready: true, _dropped: dropped }))
     }
 }
 
@@ -161,13 +162,21 @@ impl Drop for SayWhenDropped {
 struct Numbers {
     next: u64,
     end: u64,
+    /// Whether it has to be asked twice for each, as what comes from a network may have to be.
+    hesitates: bool,
+    is_ready: bool,
     _dropped: SayWhenDropped,
 }
 
 impl Stream for Numbers {
     type Item = LogLine;
 
-    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<LogLine>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LogLine>> {
+        self.is_ready = !self.is_ready || !self.hesitates;
+        if !self.is_ready {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let number = self.next;
         self.next += 1;
         Poll::Ready((number < self.end).then(|| LogLine { line: number.to_string(), ..LogLine::default() }))

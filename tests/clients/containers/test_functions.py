@@ -9,6 +9,7 @@ import pytest
 from engine import wait_until
 from fixtures import PROVIDED
 from hearth import UUID, zip_of
+from test_function_logs import logs
 
 # A runtime of nothing but a shell.
 SHELL_RUNTIME = r"""#!/bin/sh
@@ -243,6 +244,19 @@ def handler(event, context):
     settings = containers.one(function).attrs["HostConfig"]
     assert settings["CpuShares"] == 256 * 1024 // 1769
     assert settings["PidsLimit"] == 1024
+
+
+def test_a_log_of_many_lines_is_kept_whole(host, deploy):
+    source = """
+def handler(event, context):
+    for number in range(event):
+        print(f"line {number}")
+"""
+    function = deploy(source)
+    function.invoke(10_000)
+    kept = lambda: logs(host, function.name)[1]
+    wait_until(lambda: "REPORT" in kept(), "the report")
+    assert re.findall(r" line (\d+)$", kept(), re.MULTILINE) == [str(number) for number in range(10_000)]
 
 
 def test_many_containers_do_not_take_one_another_s_processes(deploy, containers):
