@@ -135,7 +135,13 @@ impl Backend for Probed {
         let hesitates = handle.starts_with("hesitant-");
         let dropped =
             SayWhenDropped(Arc::clone(&self.0), |thread| format!("the log was dropped on {thread}"));
-        Ok(Box::pin(Numbers { next: 0, end: last.unwrap_or(u64::MAX), hesitates, is_ready: true, _dropped: dropped }))
+        Ok(Box::pin(Numbers {
+            next: 0,
+            end: last.unwrap_or(u64::MAX),
+            hesitates,
+            is_ready: true,
+            _dropped: dropped,
+        }))
     }
 }
 
