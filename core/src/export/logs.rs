@@ -1,8 +1,10 @@
 //! The lines of one instance, pulled by the host.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use abi_stable::sabi_trait::TD_Opaque;
@@ -57,8 +59,16 @@ async fn pump(mut stream: LogStream, flocks: mpsc::Sender<Vec<LogLine>>) {
     }
 }
 
+/// A stream that panics has ended: the lines before that are handed over. The hook has told of the panic.
 async fn next(stream: &mut LogStream) -> Option<LogLine> {
-    poll_fn(|cx| stream.as_mut().poll_next(cx)).await
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx))).unwrap_or_else(|thrown| {
+            // It may panic when it is dropped.
+            std::mem::forget(thrown);
+            Poll::Ready(None)
+        })
+    })
+    .await
 }
 
 impl LogSource for Lines {
