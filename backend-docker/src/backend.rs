@@ -150,9 +150,8 @@ impl DockerBackend {
         let emulator = Emulator::of(spec, self.config.emulator)?;
         let (config, host) = (&self.config, self.host.info());
         let user = config.user.is_none().then(|| self.users.take());
-        let user_ref = user.as_ref();
-        let body =
-            Plan { spec, config, host, image, emulator, user: user_ref, route: &route, ports }.body(mounts);
+        let body = Plan { spec, config, host, image, emulator, user: user.as_ref(), route: &route, ports }
+            .body(mounts);
 
         let platform = if self.engine.knows_platforms() { wanted.platform() } else { String::new() };
         let options = CreateContainerOptions { name: Some(handle.to_owned()), platform };

@@ -153,16 +153,13 @@ impl Plan<'_> {
     }
 
     fn ulimits(&self) -> Vec<ResourcesUlimits> {
-        let limits = |name: &str, (soft, hard)| ResourcesUlimits {
-            name: Some(name.to_owned()),
-            soft: Some(soft),
-            hard: Some(hard),
-        };
-        let configured = &self.config.ulimits;
+        let mut all = self.config.ulimits.clone();
         // Whoever chooses the user knows how many share it.
-        let of_processes = self.user.filter(|_| !configured.contains_key(PROCESSES.0)).map(|_| PROCESSES);
-        let configured = configured.iter().map(|(name, bounds)| limits(name, *bounds));
-        configured.chain(of_processes.map(|(name, bounds)| limits(name, bounds))).collect()
+        if self.user.is_some() {
+            let (name, bounds) = PROCESSES;
+            all.entry(name.to_owned()).or_insert(bounds);
+        }
+        all.iter().map(limits).collect()
     }
 
     fn port(&self) -> String {
@@ -172,6 +169,10 @@ impl Plan<'_> {
 
 fn or(own: &[String], of_image: &[String]) -> Vec<String> {
     if own.is_empty() { of_image.to_vec() } else { own.to_vec() }
+}
+
+fn limits((name, (soft, hard)): (&String, &(i64, i64))) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.clone()), soft: Some(*soft), hard: Some(*hard) }
 }
 
 fn any_port(address: &str) -> PortBinding {

@@ -224,9 +224,7 @@ impl Driver {
     pub async fn acquire(&self, target: &Target, deadline: Timestamp) -> Result<Reserved, Refused> {
         loop {
             let reserved = self.granted(target, deadline).await?;
-            let is_awake = self.shared.settings.pause_idle_after.is_none()
-                || self.woken(reserved.instance(), deadline).await;
-            if is_awake {
+            if self.woken(reserved.instance(), deadline).await {
                 return Ok(reserved);
             }
             // Past the deadline, the pool says so.

@@ -171,6 +171,7 @@ impl Driver {
                     requested_at,
                     ready_at,
                     answer,
+                    may_pause: self.shared.settings.pause_idle_after.is_some(),
                 };
                 let entered =
                     launched.into_instance().and_then(|instance| self.enter(&Arc::new(instance), purpose));

@@ -37,8 +37,8 @@ pub struct Instance {
     pub meta: Meta,
     /// Connections that are open and free: the last one used is the first one used again.
     connections: Mutex<Vec<Connection>>,
-    /// Whether it is paused, and who holds it.
-    pub(super) activity: Activity,
+    /// Whether it is paused, and who holds it; nothing where nobody asks for pauses.
+    pub(super) activity: Option<Activity>,
     death: CancellationToken,
     cause_of_death: OnceLock<Meta>,
 }
@@ -54,6 +54,8 @@ pub(super) struct Launched {
     pub(super) requested_at: Timestamp,
     pub(super) ready_at: Timestamp,
     pub(super) answer: hearth_core::Instance,
+    /// Whether it is paused when nobody uses it.
+    pub(super) may_pause: bool,
 }
 
 impl Launched {
@@ -76,7 +78,7 @@ impl Launched {
             ready_at: self.ready_at,
             meta: self.answer.meta,
             connections: Mutex::default(),
-            activity: Activity::default(),
+            activity: self.may_pause.then(Activity::default),
             death: CancellationToken::new(),
             cause_of_death: OnceLock::new(),
         })
@@ -98,7 +100,7 @@ impl Instance {
 
     /// Whether the host has paused it.
     pub(super) fn is_paused(&self) -> bool {
-        self.activity.is_paused()
+        self.activity.as_ref().is_some_and(Activity::is_paused)
     }
 
     /// The backend says that it ended by itself: whoever waits for its answer is told at once.

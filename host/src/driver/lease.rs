@@ -25,7 +25,9 @@ struct Seat {
 
 impl Reserved {
     pub(super) fn new(driver: Driver, instance: Arc<Instance>, start: Start) -> Self {
-        instance.activity.hold();
+        if let Some(activity) = &instance.activity {
+            activity.hold();
+        }
         Self(Seat { driver, instance, start, outcome: Outcome::Reusable })
     }
 
@@ -65,7 +67,9 @@ impl InFlight {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.instance.activity.let_go();
+        if let Some(activity) = &self.instance.activity {
+            activity.let_go();
+        }
         self.driver.apply(Event::Released { instance: self.instance.id, outcome: self.outcome });
     }
 }

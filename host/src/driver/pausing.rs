@@ -93,7 +93,7 @@ impl Driver {
     }
 
     async fn alternate(&self, instance: &Instance, after: Duration) {
-        let Instance { activity, handle, name, .. } = instance;
+        let Instance { activity: Some(activity), handle, name, .. } = instance else { return };
         let backend = &self.shared.backend;
         loop {
             let unused = activity.until(|now| now.held == 0).await;
@@ -119,7 +119,8 @@ impl Driver {
 
     /// Waits until an instance that somebody holds takes invocations. Answers whether it does.
     pub(super) async fn woken(&self, instance: &Instance, deadline: Timestamp) -> bool {
-        let settled = instance.activity.until(|now| matches!(now.phase, Phase::Awake | Phase::Stuck));
+        let Some(activity) = &instance.activity else { return true };
+        let settled = activity.until(|now| matches!(now.phase, Phase::Awake | Phase::Stuck));
         tokio::select! {
             now = settled => now.phase == Phase::Awake,
             _ = instance.death() => false,

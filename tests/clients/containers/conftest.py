@@ -46,9 +46,9 @@ def host_with(tmp_path_factory):
     """Hosts with settings of `[backends.docker]`; they end with the test."""
     running = []
 
-    def start(settings="", pool=""):
+    def start(settings="", pool="", env=None):
         config = f"{pool}\n[backends.docker]\n{settings}\n"
-        host = started(tmp_path_factory, "docker-with", "--backend", "docker", config=config)
+        host = started(tmp_path_factory, "docker-with", "--backend", "docker", config=config, env=env)
         running.append(host)
         return next(host)
 

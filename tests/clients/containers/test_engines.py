@@ -1,6 +1,5 @@
 """Engines that are reached over a network."""
 
-import itertools
 import shutil
 
 import pytest
@@ -27,55 +26,36 @@ def ssh_machine(tmp_path):
     machine.close()
 
 
-@pytest.fixture
-def host_at(tmp_path):
-    """Hosts with an environment and settings of `[backends.docker]`; they end with the test."""
-    hosts = []
-    numbers = itertools.count()
-
-    def start(environment, settings=""):
-        folder = tmp_path / f"host-{next(numbers)}"
-        folder.mkdir()
-        (folder / "hearth.toml").write_text(f"[backends.docker]\n{settings}\n")
-        host = Host(folder / "data", "--backend", "docker", "--config", str(folder / "hearth.toml"), env=environment)
-        hosts.append(host)
-        return host
-
-    yield start
-    for host in hosts:
-        # One that was killed cannot end well.
-        assert host.process.poll() is not None or host.stop() == 0, host.log_path.read_text()
-
-
-def not_started(host_at, environment, settings=""):
+def not_started(host_with, settings="", env=None):
     """What a host says that does not start."""
     with pytest.raises(RuntimeError) as failure:
-        host_at(environment, settings)
+        host_with(settings, env=env)
     return str(failure.value)
 
 
-def test_an_engine_behind_tls_that_wants_to_know_who_asks(tls_door, host_at, deploy_to, containers):
+def test_an_engine_behind_tls_that_wants_to_know_who_asks(tls_door, host_with, deploy_to, containers):
     environment = {"DOCKER_HOST": tls_door.address, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tls_door.certificates)}
-    function = deploy_to(host_at(environment))(ECHO)
+    function = deploy_to(host_with(env=environment))(ECHO)
     works(function)
     # It is another machine, as far as can be known.
     assert containers.one(function).attrs["NetworkSettings"]["Ports"]["8080/tcp"]
 
     settings = f'host = "{tls_door.address}"\ncert_path = "{tls_door.certificates}"'
-    works(deploy_to(host_at({}, settings))(ECHO))
+    works(deploy_to(host_with(settings))(ECHO))
 
 
-def test_an_engine_behind_tls_that_does_not_know_us_is_told(tls_door, host_at):
+def test_an_engine_behind_tls_that_does_not_know_us_is_told(tls_door, host_with):
     (tls_door.certificates / "cert.pem").unlink()
     settings = f'host = "{tls_door.address}"\ncert_path = "{tls_door.certificates}"'
-    assert "named by `host` in [backends.docker] (received fatal alert: CertificateRequired)" in not_started(host_at, {}, settings)
+    assert "named by `host` in [backends.docker] (received fatal alert: CertificateRequired)" in not_started(host_with, settings)
     (tls_door.certificates / "ca.pem").unlink()
-    assert f"(there is no {tls_door.certificates}/ca.pem: for TLS, " in not_started(host_at, {}, settings)
+    assert f"(there is no {tls_door.certificates}/ca.pem: for TLS, " in not_started(host_with, settings)
 
 
-def test_an_engine_behind_ssh(ssh_machine, host_at, deploy_to, containers):
+def test_an_engine_behind_ssh(ssh_machine, deploy_to, containers, tmp_path):
     environment = ssh_machine.environment | {"DOCKER_HOST": ssh_machine.address}
-    host = host_at(environment)
+    data = tmp_path / "data"
+    host = Host(data, "--backend", "docker", env=environment)
     function = deploy_to(host)(ECHO)
     works(function)
     assert set(ssh_machine.commands) == {"docker system dial-stdio"}
@@ -86,7 +66,9 @@ def test_an_engine_behind_ssh(ssh_machine, host_at, deploy_to, containers):
     wait_until(lambda: not ssh_machine.clients(), "what a killed host has started to end")
     # By a name that only ssh knows, and with the address at which ports are published.
     environment |= {"DOCKER_HOST": "ssh://lab"}
-    next_host = Host(host.data_dir, "--backend", "docker", "--config", str(configured(host)), env=environment)
+    config = tmp_path / "hearth.toml"
+    config.write_text('[backends.docker]\npublished_address = "127.0.0.1"\n')
+    next_host = Host(data, "--backend", "docker", "--config", str(config), env=environment)
     try:
         wait_until(lambda: not containers.of(function), "the orphan to be removed")
         works(deploy_to(next_host)(ECHO, name="again"))
@@ -95,14 +77,8 @@ def test_an_engine_behind_ssh(ssh_machine, host_at, deploy_to, containers):
     wait_until(lambda: not ssh_machine.clients(), "all of ssh to end")
 
 
-def configured(host):
-    config = host.data_dir.parent / "published.toml"
-    config.write_text('[backends.docker]\npublished_address = "127.0.0.1"\n')
-    return config
-
-
-def test_an_ssh_that_is_refused_says_why(ssh_machine, host_at):
+def test_an_ssh_that_is_refused_says_why(ssh_machine, host_with):
     ssh_machine.config.write_text(ssh_machine.config.read_text().replace("/key\n", "/none\n"))
-    said = not_started(host_at, ssh_machine.environment | {"DOCKER_HOST": ssh_machine.address})
+    said = not_started(host_with, env=ssh_machine.environment | {"DOCKER_HOST": ssh_machine.address})
     assert f"no container engine answers at {ssh_machine.address}, named by DOCKER_HOST (ssh: " in said
     assert "Permission denied" in said

@@ -16,6 +16,11 @@ impl World {
         self.acquire(target).await.unwrap().begin().finish();
     }
 
+    async fn use_until_paused(&self, target: &Target) {
+        self.use_once(target).await;
+        tokio::time::sleep(AFTER + PAUSING * 2).await;
+    }
+
     fn asked(&self) -> Vec<&'static str> {
         self.fake.pauses.lock().unwrap().clone()
     }
@@ -43,8 +48,7 @@ async fn an_instance_is_paused_when_nobody_has_used_it_for_so_long() {
 async fn whoever_is_given_a_paused_instance_waits_until_it_goes_on() {
     let world = world(Fake::default());
     let target = world.deploy(0, None);
-    world.use_once(&target).await;
-    tokio::time::sleep(AFTER + PAUSING * 2).await;
+    world.use_until_paused(&target).await;
     let before = world.clock.now();
     let held = world.acquire(&target).await.unwrap();
     assert_eq!(world.clock.now(), before + PAUSING);
@@ -74,8 +78,7 @@ async fn whoever_comes_while_it_is_being_paused_waits_for_both() {
 async fn one_that_cannot_be_resumed_is_replaced() {
     let world = world(Fake { stiff: true, ..Fake::default() });
     let target = world.deploy(0, None);
-    world.use_once(&target).await;
-    tokio::time::sleep(AFTER + PAUSING * 2).await;
+    world.use_until_paused(&target).await;
     let before = world.clock.now();
     world.use_once(&target).await;
     assert_eq!(world.clock.now(), before + PAUSING);
@@ -88,14 +91,12 @@ async fn one_that_cannot_be_resumed_is_replaced() {
 async fn nobody_waits_for_it_past_their_deadline_or_its_death() {
     let world = world(Fake::default());
     let target = world.deploy(0, None);
-    world.use_once(&target).await;
-    tokio::time::sleep(AFTER + PAUSING * 2).await;
+    world.use_until_paused(&target).await;
     let (before, soon) = (world.clock.now(), PAUSING / 4);
     world.driver.acquire(&target, before + soon).await.unwrap_err();
     assert_eq!(world.clock.now(), before + soon);
 
-    world.use_once(&target).await;
-    tokio::time::sleep(AFTER + PAUSING * 2).await;
+    world.use_until_paused(&target).await;
     let handle = world.driver.instances()[0].instance.as_ref().unwrap().handle.clone();
     let before = world.clock.now();
     let waiting = world.use_once(&target);
